@@ -1,0 +1,4 @@
+"""What runs on this node: groups of processes read from cgroups, with every thread.
+
+``snapshot``   the values
+"""

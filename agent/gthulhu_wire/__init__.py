@@ -1,0 +1,9 @@
+"""What the control plane and the agent must agree on, standard library only.
+
+``intents``
+    the desired set of a node: its values, its JSON and its digest.
+``refusals``
+    the closed list of codes with which an agent answers no.
+``documents``
+    reading JSON from outside into those values, with the path of every fault.
+"""

@@ -1,0 +1,1 @@
+"""Pushing desired sets to agents, and saved plans."""

@@ -1,0 +1,1 @@
+"""From files and bytes to policies and diagnostics."""

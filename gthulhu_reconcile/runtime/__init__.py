@@ -1,0 +1,1 @@
+"""One pass, the service around it, and the settings of both."""
