@@ -146,11 +146,12 @@ class Intent:
         return ("" if self.pod is None else self.pod.uid, policy.namespace, policy.name)
 
     @property
-    def order(self) -> tuple[str, str, str, int]:
-        """Sort key of a desired set: node intents first, then pod by pod, each by rank."""
+    def order(self) -> tuple[str, str, str, int, str, str]:
+        """Sort key of a desired set: node intents first, then pod by pod, each by rank; total, so that no tie is left."""
+        policy = self.terms.policy
         if self.pod is None:
-            return ("", "", "", self.rank)
-        return (self.pod.namespace, self.pod.name, self.pod.uid, self.rank)
+            return ("", "", "", self.rank, policy.namespace, policy.name)
+        return (self.pod.namespace, self.pod.name, self.pod.uid, self.rank, policy.namespace, policy.name)
 
     def as_json(self) -> dict[str, object]:
         """The wire form; every key is always present."""

@@ -1,0 +1,29 @@
+"""No silent skip: under GTHULHU_REQUIRE_ALL=1 (CI) a missing part of the machine is a failure, elsewhere it is said."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "shared-machine",
+    deadline=None,  # a neighbour's load is not a failure
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("shared-machine")
+
+REQUIRE_ALL = os.environ.get("GTHULHU_REQUIRE_ALL") == "1"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave nightly tests out unless they are asked for, and gate the kernel tests on root."""
+    if "nightly" not in str(config.getoption("markexpr")):
+        kept = [item for item in items if item.get_closest_marker("nightly") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    if os.geteuid() != 0 and not REQUIRE_ALL:
+        for item in items:
+            if item.get_closest_marker("kernel") is not None:
+                item.add_marker(pytest.mark.skip(reason="needs root and writable cgroups; run as root to see it"))
