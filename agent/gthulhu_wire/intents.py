@@ -147,7 +147,7 @@ class Intent:
 
     @property
     def order(self) -> tuple[str, str, str, int, str, str]:
-        """Sort key of a desired set: node intents first, then pod by pod, each by rank; total, so that no tie is left."""
+        """Sort key of a desired set: node intents first, then pod by pod, each by rank. It leaves no tie."""
         policy = self.terms.policy
         if self.pod is None:
             return ("", "", "", self.rank, policy.namespace, policy.name)
