@@ -61,7 +61,7 @@ def read_desired(value: object) -> DesiredSet:
     if len(rows) > MAX_INTENTS:
         raise WireError("intents", f"has {len(rows)} entries; at most {MAX_INTENTS} are taken")
     shared: dict[Terms, Terms] = {}
-    intents = tuple(_intent(row, f"intents[{number}]", shared) for number, row in enumerate(rows))
+    intents = tuple(read_intent(row, f"intents[{number}]", shared) for number, row in enumerate(rows))
     seen: set[tuple[str, str, str]] = set()
     for number, intent in enumerate(intents):
         if intent.key in seen:
@@ -75,7 +75,12 @@ def read_desired(value: object) -> DesiredSet:
     )
 
 
-def _intent(value: object, path: str, shared: dict[Terms, Terms]) -> Intent:
+def read_intent(value: object, path: str, shared: dict[Terms, Terms]) -> Intent:
+    """One intent from decoded JSON at ``path``; equal terms become the one object that ``shared`` has.
+
+    Raises:
+        WireError: the first fault, by path.
+    """
     body = _mapping(value, path, {"pod", "containers", "rank", "terms"})
     terms = _terms(body["terms"], f"{path}.terms")
     pod = body["pod"]

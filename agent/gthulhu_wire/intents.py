@@ -198,7 +198,7 @@ def ordered(intents: Iterable[Intent]) -> tuple[Intent, ...]:
 
 def digest(intents: Iterable[Intent]) -> str:
     """SHA-256, in hex, over the canonical JSON of all fields of ``intents``, which must be :func:`ordered`."""
-    return hashlib.sha256(f"[{','.join(map(_canonical_intent, intents))}]".encode()).hexdigest()
+    return hashlib.sha256(f"[{','.join(map(canonical_intent, intents))}]".encode()).hexdigest()
 
 
 def canonical_json(value: object) -> str:
@@ -214,7 +214,8 @@ def format_instant(seconds: int) -> str:
 _quote = json.encoder.encode_basestring
 
 
-def _canonical_intent(intent: Intent) -> str:
+def canonical_intent(intent: Intent) -> str:
+    """Canonical JSON of one intent, what :func:`digest` hashes: the text of its terms is made once for all."""
     # The same text as canonical_json(intent.as_json()); a test compares them. Keys in sorted order:
     # containers, pod, rank, terms.
     pod, containers = intent.pod, intent.containers

@@ -12,6 +12,8 @@ class Refusal(StrEnum):
     """400: the body is not what the API asks for; ``message`` names the JSON path."""
     UNAUTHENTICATED = "unauthenticated"
     """401: no secret, or a wrong one."""
+    FORBIDDEN = "forbidden"
+    """403: the request comes from a web page, or names a host that this agent is not."""
     NOT_FOUND = "not-found"
     """404: no such path."""
     METHOD_NOT_ALLOWED = "method-not-allowed"
