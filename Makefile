@@ -1,8 +1,10 @@
 # Everything sets itself up: no target needs another to be run first by hand.
 SHELL := /bin/sh
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --timeout 300
 
-.PHONY: help setup check test demo
+.PHONY: help setup demo check test test-fast test-nightly fuzz schemas \
+	bench-plan bench-fanout bench-eevdf bench-discovery clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -11,11 +13,45 @@ help: ## this list
 setup: ## make .venv with gthulhu-reconcile and gthulhu-agent
 	@sh scripts/setup
 
-check: setup ## ruff, mypy strict, import-linter
+demo: setup ## the main job on this machine: policy, plan, push, and what changed in the kernel
+	@$(BIN)/python -m demo.run
+
+check: setup ## ruff, mypy strict, import-linter, drift of schemas and generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
+	@sh scripts/generate --check
 
-test: setup ## all tests
-	$(BIN)/pytest
+schemas: setup ## write schemas/ and the generated docs anew
+	@sh scripts/generate --write
+
+test: check ## all tests; fuzzing and the soak included
+	$(PYTEST)
+	$(MAKE) fuzz
+
+test-fast: setup ## the tests that need neither root nor minutes
+	$(PYTEST) -m 'not kernel and not slow'
+
+test-nightly: setup ## the long soak and the long fuzz
+	$(PYTEST) -m nightly --timeout 0
+	$(MAKE) fuzz FUZZ_SECONDS=1800
+
+FUZZ_SECONDS ?= 60
+fuzz: setup ## hostile bytes against the loader
+	$(BIN)/python tests/fuzz_loading.py --seconds $(FUZZ_SECONDS)
+
+bench-plan: setup ## planning: full and incremental, beside the plain policies x pods loop
+	$(BIN)/python benchmarks/plan.py
+
+bench-fanout: setup ## pushing to 10,000 virtual agents, beside a bare loop
+	$(BIN)/python benchmarks/fanout.py
+
+bench-eevdf: setup ## what slice, weight and nice do on this kernel
+	$(BIN)/python benchmarks/eevdf.py
+
+bench-discovery: setup ## finding 10,000 processes, beside a walk over /proc
+	$(BIN)/python benchmarks/discovery.py
+
+clean: ## take away what make made
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

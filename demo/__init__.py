@@ -1,0 +1,1 @@
+"""`make demo`: the whole path on one machine, set up and cleaned up by itself."""
