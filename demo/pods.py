@@ -34,13 +34,13 @@ class DemoPod:
         """Where the container's processes belong; None where cgroups may not be made."""
         return None if self.cgroup is None else self.cgroup / f"pod{self.uid}" / self.container_id
 
-    def start(self, role: str, comm: str, cpus: Sequence[int], *rest: object) -> None:
+    def start(self, role: str, comm: str, cpu: int, *rest: object) -> None:
         """Start one process and wait until it stands where it belongs."""
         procs = ""
         if self.container_cgroup is not None:
             self.container_cgroup.mkdir(parents=True, exist_ok=True)
             procs = str(self.container_cgroup / "cgroup.procs")
-        command = [sys.executable, "-S", str(WORKLOAD), role, comm, ",".join(map(str, cpus)), procs, *map(str, rest)]
+        command = [sys.executable, "-S", str(WORKLOAD), role, comm, str(cpu), procs, *map(str, rest)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         self.processes.append(process)
         if process.stdout is None or process.stdout.readline() != b"ready\n":

@@ -16,15 +16,15 @@ PR_SET_PDEATHSIG, PR_SET_NAME, SIGKILL = 1, 15, 9
 
 
 def main(arguments: list[str]) -> None:
-    """``hog NAME CPUS CGROUP_PROCS`` or ``periodic NAME CPUS CGROUP_PROCS PERIOD_US WORK_US LOG``."""
-    role, name, cpus, procs, *rest = arguments
+    """``hog NAME CPU CGROUP_PROCS`` or ``periodic NAME CPU CGROUP_PROCS PERIOD_US WORK_US LOG``."""
+    role, name, cpu, procs, *rest = arguments
     libc = ctypes.CDLL(None)
     # The demo's own death, by whatever signal, must not leave hogs behind (prctl(2)).
     libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
     if os.getppid() == 1:
         return
     libc.prctl(PR_SET_NAME, name.encode())
-    os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    os.sched_setaffinity(0, {int(cpu)})
     if procs:
         Path(procs).write_text(str(os.getpid()))
     print("ready", flush=True)
