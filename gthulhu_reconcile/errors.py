@@ -10,10 +10,11 @@
     │   └── AgentUnreachable        one node's agent did not answer
     └── TerminalError               will not go away without a person
         ├── AgentRefused            one node's agent said no; carries its code
+        ├── BadAnswer               one node's agent said what no agent says
         └── StalePlan               a saved plan no longer fits what holds, or was used
 
-Foreign exceptions are translated once, where they enter: ``loading`` for files and YAML, ``applying.transport`` for
-HTTP, ``cli`` for click.
+Foreign exceptions are translated once, where they enter: ``loading`` for files and YAML, ``transport`` for HTTP,
+``cli`` for click.
 """
 
 from __future__ import annotations
@@ -48,12 +49,13 @@ class RetryableError(GthulhuError):
 
 
 class AgentUnreachable(RetryableError):  # noqa: N818 - says what is the matter
-    """One node's agent did not answer."""
+    """One node's agent did not answer; ``retry_after`` are the seconds that it asked us to stay away."""
 
-    def __init__(self, node: str, reason: str) -> None:
+    def __init__(self, node: str, reason: str, *, retry_after: float = 0.0) -> None:
         super().__init__(f"{node}: {reason}")
         self.node = node
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class TerminalError(GthulhuError):
@@ -67,6 +69,16 @@ class AgentRefused(TerminalError):  # noqa: N818 - says what is the matter
         super().__init__(f"{node}: {message}")
         self.node = node
         self.code = code
+        self.reason = message
+
+
+class BadAnswer(TerminalError):  # noqa: N818 - says what is the matter
+    """One node's agent said what no agent says: broken JSON, too many bytes, a digest that is not its set's."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node = node
+        self.reason = reason
 
 
 class StalePlan(TerminalError):  # noqa: N818 - says what is the matter

@@ -40,6 +40,12 @@ class Code(StrEnum):
     TIE = "tie"
     DEPRECATED = "deprecated"
     NO_POLICIES = "no-policies"
+    JSON_SYNTAX = "json-syntax"
+    INCOMPLETE_LIST = "incomplete-list"
+    DUPLICATE_POD = "duplicate-pod"
+    DUPLICATE_NODE = "duplicate-node"
+    NOT_SUPPORTED = "not-supported"
+    NO_AGENTS = "no-agents"
 
 
 @dataclass(frozen=True, slots=True, order=True)
