@@ -24,7 +24,18 @@ class CommandRule:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A group and its rules, strongest first. Groups without rules are not bound."""
+    """A group and its rules, strongest first. Groups that no intent reaches are not bound.
+
+    Attributes:
+        group: whose threads; without those that are protected.
+        rules: may be empty where every intent of the group has ended.
+        foreign: cgroups of the same pod or unit that also hold threads outside of any binding. No weight may go on
+            one of them, nor above it.
+        ended: intents that ended by their own ``ends_at``. What they held is put back whatever their ``on_delete``
+            says: that is about the document's going away, not about the end of a window.
+    """
 
     group: Group
     rules: tuple[CommandRule, ...]
+    foreign: tuple[str, ...] = ()
+    ended: tuple[IntentKey, ...] = ()

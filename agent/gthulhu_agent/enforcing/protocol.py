@@ -54,6 +54,8 @@ class Applied:
     """cgroups whose weight their owner (kubelet, systemd) wrote again, and that were scaled anew."""
     drifted: tuple[TaskId, ...] = ()
     """threads whose values somebody else had changed, and that were set again."""
+    conditions: tuple[str, ...] = ()
+    """what ails the enforcer itself, for people: a journal that was damaged or cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
