@@ -2,6 +2,8 @@
 
 ``intents``
     the desired set of a node: its values, its JSON and its digest.
+``globs``
+    what ``*`` and ``?`` mean in names.
 ``refusals``
     the closed list of codes with which an agent answers no.
 ``documents``
