@@ -41,6 +41,8 @@ class Reason(StrEnum):
     POLICY_INACTIVE = "policy-inactive"
     POLICY_SUSPENDED = "policy-suspended"
     NO_LONGER_SELECTED = "no-longer-selected"
+    NOT_ALLOWED = "not-allowed"
+    """The settings forbid it now: protection, or the limits of the namespace."""
     SHADOWED = "shadowed"
     POD_GONE = "pod-gone"
     ORPHANED = "orphaned"
@@ -140,6 +142,7 @@ class Plan:
         desired: per planned node, the whole set in wire order; execution sends this and nothing else.
         digests: per planned node, the digest of ``desired``.
         unreachable: nodes that were left out because their agent did not answer, or they have none.
+        adopted: planned nodes that another owner holds and that this plan takes over, sorted.
     """
 
     id: str
@@ -151,11 +154,13 @@ class Plan:
     unreachable: tuple[Unreachable, ...] = ()
     ties: tuple[Tie, ...] = ()
     held: Hold | None = None
+    adopted: tuple[str, ...] = ()
 
     @property
     def changed_nodes(self) -> tuple[str, ...]:
-        """Nodes whose agent has to be told something, sorted."""
-        return tuple(node for node in sorted(self.digests) if self.digests[node] != self.bases[node].digest)
+        """Nodes whose agent has to be told something, if only who owns it now; sorted."""
+        changed = {node for node, digest in self.digests.items() if digest != self.bases[node].digest}
+        return tuple(sorted(changed.union(self.adopted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +175,11 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every policy's verdict for one pod, winners first by rank, then losers from strongest to weakest."""
+    """Every policy's verdict for one pod, winners first by rank, then losers from strongest to weakest.
 
-    pod: PodRef
+    ``pod`` is None where the node itself is explained.
+    """
+
+    pod: PodRef | None
     node: str
     considered: tuple[Considered, ...]
