@@ -15,19 +15,11 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gthulhu_reconcile.planning.options import LimitsByNamespace, NamespaceLimits, Options, Protection
 from gthulhu_reconcile.runtime.settings_types import Duration, ListenAddress, TimeSlice
 from gthulhu_wire.intents import PRIORITY_MAX, PRIORITY_MIN, TIME_SLICE_MAX_NS, TIME_SLICE_MIN_NS
 
-PROTECTED_NAMESPACES = ("kube-system",)
-PROTECTED_UNITS = (
-    "gthulhu-agent.service",
-    "kubelet.service",
-    "containerd.service",
-    "crio.service",
-    "docker.service",
-    "ssh.service",
-    "sshd.service",
-)
+_PROTECTION = Protection()
 
 
 def _option(name: str) -> dict[str, JsonValue]:
@@ -67,11 +59,11 @@ class _Section(BaseModel):
 class Protected(_Section):
     """What policies do not reach."""
 
-    namespaces: tuple[str, ...] = PROTECTED_NAMESPACES
+    namespaces: tuple[str, ...] = _PROTECTION.namespaces
     """Namespaces, exact or glob, that a policy without `namespaces` never takes and that one with them reaches only
     where `released` allows it. Starving kube-system takes the cluster down."""
 
-    units: tuple[str, ...] = PROTECTED_UNITS
+    units: tuple[str, ...] = _PROTECTION.units
     """systemd units, exact or glob, that node policies never take: losing the CPU there means losing the node."""
 
     released: tuple[str, ...] = ()
@@ -95,7 +87,7 @@ class Guards(_Section):
 
 
 class Limits(_Section):
-    """What the policies of one namespace may ask for."""
+    """What may be asked for in one namespace."""
 
     priority_min: Annotated[int, Field(ge=PRIORITY_MIN, le=PRIORITY_MAX)] | None = None
     """Least priority, -20 to 20; absent is no limit. Policies below it are an error."""
@@ -112,6 +104,12 @@ class Limits(_Section):
 
     time_slice_max: TimeSlice | None = None
     """Longest time slice, with a unit, 100us to 100ms; absent is no limit. Long slices cost everybody latency."""
+
+    def as_planned(self) -> NamespaceLimits:
+        """The same limits as the planner takes them."""
+        return NamespaceLimits(
+            self.priority_min, self.priority_max, self.preempt, self.time_slice_min, self.time_slice_max
+        )
 
     @model_validator(mode="after")
     def _bounds(self) -> Limits:
@@ -293,7 +291,8 @@ class Settings(BaseSettings):
     """What stops a plan before it does harm."""
 
     limits: dict[str, Limits] = {}
-    """What policies may ask for, by the namespace they are written in, exact or glob; all that fit apply."""
+    """What policies may ask for, by the namespace of the pods, exact or glob. An exact name wins over globs, and of
+    these the first that fits. A node policy is bound by the limits of the namespace it is written in."""
 
     deadlines: Deadlines = Deadlines()
     """How long is waited before something counts as failed."""
@@ -325,6 +324,29 @@ class Settings(BaseSettings):
 
     log_level: LogLevel = Field(LogLevel.INFO, json_schema_extra=_option("--log-level"))
     """Least severe line that the service logs."""
+
+    def protection(self) -> Protection:
+        """What policies do not reach, as the planner and the loader take it."""
+        protected = self.guards.protected
+        return Protection(protected.namespaces, protected.units, protected.released)
+
+    def namespace_limits(self) -> LimitsByNamespace:
+        """The limits of every namespace, as the planner and the loader take them."""
+        return tuple((pattern, limits.as_planned()) for pattern, limits in self.limits.items())
+
+    def planning_options(self, unreadable: tuple[str, ...] = ()) -> Options:
+        """How to plan, with the inputs that could not be read in full."""
+        return Options(
+            owner=self.owner,
+            adopt=self.adopt,
+            protection=self.protection(),
+            limits=self.namespace_limits(),
+            mass_floor=self.guards.mass_floor,
+            mass_fraction=self.guards.mass_fraction,
+            approve=self.approve,
+            unreadable=unreadable,
+            only_nodes=self.nodes,
+        )
 
     def instant(self, now: datetime) -> datetime:
         """The instant that time windows are judged at."""
