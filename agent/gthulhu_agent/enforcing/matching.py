@@ -1,0 +1,214 @@
+"""From intents and what runs to bindings, and from a binding to the rule that takes each thread.
+
+Pure: what is protected, who asks and what time it is are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot, Thread
+from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
+from gthulhu_agent.enforcing.patterns import PatternError, Patterns
+from gthulhu_wire.globs import any_matches
+from gthulhu_wire.intents import CommandOn, Intent
+
+_COMM_MAX = 15
+"""Bytes of a comm (TASK_COMM_LEN without its NUL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A thread, the process it is of, and the rule that takes it; None where none does."""
+
+    process: Process
+    thread: Thread
+    rule: CommandRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """All threads of a binding with their rules, and the patterns that could not be used, by intent."""
+
+    taken: tuple[Taken, ...]
+    bad_patterns: tuple[tuple[IntentKey, str], ...] = ()
+
+
+def bind(
+    intents: Sequence[Intent], snapshot: Snapshot, *, protected_units: Sequence[str], self_pid: int, now: int
+) -> tuple[Binding, ...]:
+    """What an enforcer is to do on this node.
+
+    Node intents take groups of the host alone: never a pod's, never a protected unit unless the intent's terms
+    release it by name. On a host without systemd there are no units, so there a protected unit's name without its
+    suffix protects processes of that name. The agent's own process is taken by nobody.
+
+    Args:
+        intents: the desired set.
+        snapshot: what runs.
+        protected_units: names or globs.
+        self_pid: the agent's pid, as the snapshot counts.
+        now: Unix seconds; intents that end at or before it only let go.
+    """
+    by_pod: dict[str, list[Intent]] = {}
+    of_node: list[Intent] = []
+    for intent in intents:
+        (of_node if intent.pod is None else by_pod.setdefault(intent.pod.uid, [])).append(intent)
+    for ranked in (of_node, *by_pod.values()):
+        ranked.sort(key=lambda intent: intent.rank)
+    bindings: list[Binding] = []
+    unbound: list[Group] = []
+    for group in snapshot.groups:
+        if group.kind is GroupKind.HOST:
+            mine = [intent for intent in of_node if _takes_host_group(intent, group, protected_units)]
+            protected = tuple(protected_units)
+        else:
+            mine = [intent for intent in by_pod.get(group.pod_uid, ()) if _takes_container(intent, group)]
+            protected = ()
+        binding = _binding(group, mine, protected, self_pid=self_pid, now=now)
+        if binding is None:
+            unbound.append(group)
+        else:
+            bindings.append(binding)
+            if len(binding.group.processes) < len(group.processes):
+                unbound.append(group)
+    return _with_foreign(bindings, unbound)
+
+
+def match_threads(binding: Binding, patterns: Patterns) -> Matched:
+    """Every thread of ``binding`` with the first rule that takes it. A bad pattern silences its own rule only."""
+    usable: list[CommandRule] = []
+    bad: list[tuple[IntentKey, str]] = []
+    for rule in binding.rules:
+        try:
+            if rule.command is not None:
+                patterns.matches(rule.command, "")
+            usable.append(rule)
+        except PatternError as error:
+            bad.append((rule.intent, str(error)))
+    taken = tuple(
+        Taken(process, thread, _first(usable, process, thread, patterns))
+        for process in binding.group.processes
+        for thread in process.threads
+    )
+    return Matched(taken, tuple(bad))
+
+
+def is_sandbox(group: Group) -> bool:
+    """Whether a group is a pod's pause container, which only sleeps.
+
+    It holds the pod's namespaces open and never competes for the CPU, so a rule that does not take it does not keep
+    the pod's own cgroup from carrying the weight of everything else.
+    """
+    return (
+        group.kind is GroupKind.CONTAINER
+        and len(group.processes) == 1
+        and group.processes[0].comm == "pause"
+        and len(group.processes[0].threads) == 1
+    )
+
+
+def top_of(group: Group) -> str | None:
+    """The highest cgroup that may carry a weight for ``group``: the pod's, the unit's, else its own."""
+    if group.cgroup is None or group.cgroup == "/":
+        return None
+    if group.pod_cgroup is not None:
+        return group.pod_cgroup
+    if group.unit:
+        parts = group.cgroup.split("/")
+        if group.unit in parts:
+            return "/".join(parts[: parts.index(group.unit) + 1])
+    return group.cgroup
+
+
+def within(cgroup: str, top: str) -> bool:
+    """Whether ``cgroup`` is ``top`` or below it."""
+    return cgroup == top or cgroup.startswith(top.rstrip("/") + "/")
+
+
+def _first(rules: Iterable[CommandRule], process: Process, thread: Thread, patterns: Patterns) -> CommandRule | None:
+    for rule in rules:
+        if rule.command is None or patterns.matches(rule.command, _text(rule.command_on, process, thread)):
+            return rule
+    return None
+
+
+def _text(command_on: CommandOn, process: Process, thread: Thread) -> str:
+    if command_on is CommandOn.THREAD:
+        return thread.name
+    return process.argv0 if command_on is CommandOn.ARGV0 else process.comm
+
+
+def _takes_container(intent: Intent, group: Group) -> bool:
+    return intent.containers is None or (group.container_id != "" and group.container_id in intent.containers)
+
+
+def _takes_host_group(intent: Intent, group: Group, protected_units: Sequence[str]) -> bool:
+    terms = intent.terms
+    if group.cgroup is not None and any(part.startswith("kubepods") for part in group.cgroup.split("/")):
+        return False
+    if group.unit and any_matches(protected_units, group.unit) and group.unit not in terms.released:
+        return False
+    if terms.units and not (group.unit and any_matches(terms.units, group.unit)):
+        return False
+    return not terms.cgroups or (group.cgroup is not None and _below_any(group.cgroup, terms.cgroups))
+
+
+def _below_any(cgroup: str, patterns: Sequence[str]) -> bool:
+    """Whether one of ``patterns`` matches ``cgroup`` or a cgroup above it; a cgroup brings all that is below it."""
+    parts = cgroup.rstrip("/").split("/")
+    return any(any_matches(patterns, "/".join(parts[:depth]) or "/") for depth in range(1, len(parts) + 1))
+
+
+def _binding(
+    group: Group, intents: Sequence[Intent], protected: Sequence[str], *, self_pid: int, now: int
+) -> Binding | None:
+    if not intents:
+        return None
+    # Nothing to release here: an intent that names a unit takes no group that has none.
+    guarded = () if group.unit else protected
+    processes = tuple(
+        process for process in group.processes if process.id.tid != self_pid and not _guarded(process, guarded)
+    )
+    rules = tuple(_rule(intent) for intent in intents if not _has_ended(intent, now))
+    ended = tuple(intent.key for intent in intents if _has_ended(intent, now))
+    if processes == group.processes:
+        return Binding(group, rules, ended=ended)
+    return Binding(replace(group, processes=processes), rules, ended=ended)
+
+
+def _guarded(process: Process, units: Sequence[str]) -> bool:
+    return any(any_matches((unit.removesuffix(".service")[:_COMM_MAX],), process.comm) for unit in units)
+
+
+def _has_ended(intent: Intent, now: int) -> bool:
+    return intent.terms.ends_at is not None and intent.terms.ends_at <= now
+
+
+def _rule(intent: Intent) -> CommandRule:
+    terms = intent.terms
+    return CommandRule(
+        intent=intent.key,
+        schedule=terms.schedule,
+        command=terms.command,
+        command_on=terms.command_on,
+        on_delete=terms.on_delete,
+    )
+
+
+def _with_foreign(bindings: Sequence[Binding], unbound: Sequence[Group]) -> tuple[Binding, ...]:
+    occupied = sorted(
+        {group.cgroup for group in unbound if group.cgroup is not None and group.processes and not is_sandbox(group)}
+    )
+    foreign_below: dict[str, tuple[str, ...]] = {}
+    result: list[Binding] = []
+    for binding in bindings:
+        top = top_of(binding.group)
+        if top is None:
+            result.append(binding)
+            continue
+        if top not in foreign_below:
+            foreign_below[top] = tuple(cgroup for cgroup in occupied if within(cgroup, top))
+        result.append(replace(binding, foreign=foreign_below[top]) if foreign_below[top] else binding)
+    return tuple(result)
