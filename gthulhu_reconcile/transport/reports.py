@@ -1,0 +1,201 @@
+"""What agents report beyond the head of their set, as values. Keys that we do not know are ignored: newer agents'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gthulhu_reconcile.model.accepted import Accepted
+from gthulhu_reconcile.model.pods import Container, Pod
+from gthulhu_reconcile.transport.answers import OddAnswer, integer, mapping, rows, shown, text
+from gthulhu_wire.documents import WireError, read_desired
+from gthulhu_wire.intents import PodRef, PolicyRef, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that stands in an agent's way, and the cure."""
+
+    kind: str
+    message: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentState:
+    """What became of one intent on its node.
+
+    Attributes:
+        accepted_since, enforced_since: RFC 3339; ``enforced_since`` is None where the kernel does not have it (yet).
+        effective: what the kernel was told, in the agent's words.
+        refused: what the kernel did not take, and why.
+    """
+
+    pod: PodRef | None
+    policy: PolicyRef
+    rank: int
+    accepted_since: str
+    enforced_since: str | None
+    threads: int
+    processes: int
+    effective: Mapping[str, object]
+    weight: int | None
+    nice: int | None
+    refused: tuple[str, ...]
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """``GET /v1/state``."""
+
+    node: str
+    generation: int
+    digest: str
+    enforcer: str
+    conditions: tuple[Condition, ...]
+    intents: tuple[IntentState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentVersion:
+    """``GET /v1/version``."""
+
+    node: str
+    version: str
+    api: str
+    enforcer: str
+    kernel: str
+
+
+def read_version(value: object) -> AgentVersion:
+    """Who answers at an address.
+
+    Raises:
+        OddAnswer: this and every reader below, where the answer breaks the API's contract.
+    """
+    body = mapping(value, "its answer")
+    node = text(body, "node")
+    if not node or shown(node) != node:
+        raise OddAnswer("'node' is not a node's name")
+    return AgentVersion(
+        node=node,
+        version=shown(text(body, "version", "")),
+        api=shown(text(body, "api", "")),
+        enforcer=shown(text(body, "enforcer", "")),
+        kernel=shown(text(body, "kernel", "")),
+    )
+
+
+def read_accepted_set(value: object, node: str) -> Accepted:
+    """The set that the agent of ``node`` holds, its digest checked. A fresh agent holds generation 0 of nobody."""
+    body = dict(mapping(value, "its answer"))
+    claimed = text(body, "digest")
+    said = body.pop("node", node)
+    if node and said != node:
+        raise OddAnswer(f"it answers for node '{shown(str(said))}'")
+    owner = text(body, "owner")
+    try:
+        # The wire's reader wants an owner, because nobody may push without one; nobody holding is not a push.
+        held = read_desired({**body, "owner": owner or "nobody"})
+    except WireError as error:
+        raise OddAnswer(f"its set breaks the contract: {shown(str(error))}") from None
+    found = digest(held.intents)
+    if found != claimed:
+        raise OddAnswer("the digest that it names is not its set's")
+    return Accepted(
+        node=node or str(said),
+        owner=owner,
+        token=held.token,
+        generation=held.generation,
+        digest=found,
+        intents=held.intents,
+    )
+
+
+def read_pods(value: object, node: str) -> tuple[Pod, ...]:
+    """The pods that an agent found on its node."""
+    body = mapping(value, "its answer")
+    said = text(body, "node", node)
+    if node and said != node:
+        raise OddAnswer(f"it answers for node '{shown(said)}'")
+    if "pods" not in body:
+        raise OddAnswer("'pods' is missing")
+    return tuple(_pod(mapping(row, "a pod"), node or said) for row in rows(body, "pods"))
+
+
+def _pod(row: Mapping[str, object], node: str) -> Pod:
+    uid = text(row, "uid")
+    if not uid:
+        raise OddAnswer("a pod has no uid")
+    labels = mapping(row.get("labels") or {}, "'labels'")
+    if not all(isinstance(label, str) for label in labels.values()):
+        raise OddAnswer("a label is not a string")
+    containers = (mapping(entry, "a container") for entry in rows(row, "containers"))
+    return Pod(
+        ref=PodRef(namespace=text(row, "namespace", ""), name=text(row, "name", ""), uid=uid),
+        node=node,
+        labels={key: str(label) for key, label in labels.items()},
+        containers=tuple(Container(text(entry, "name", ""), text(entry, "id", "")) for entry in containers),
+    )
+
+
+def read_state(value: object) -> AgentState:
+    """What became of each intent in the kernel."""
+    body = mapping(value, "its answer")
+    return AgentState(
+        node=shown(text(body, "node")),
+        generation=integer(body, "generation"),
+        digest=shown(text(body, "digest")),
+        enforcer=shown(text(body, "enforcer", "")),
+        conditions=tuple(_condition(row) for row in rows(body, "conditions")),
+        intents=tuple(_intent(mapping(row, "an intent")) for row in rows(body, "intents")),
+    )
+
+
+def _condition(value: object) -> Condition:
+    row = mapping(value, "a condition")
+    kind = row.get("kind", row.get("type", row.get("code", "")))
+    return Condition(shown(str(kind)), shown(text(row, "message", "")), shown(text(row, "cure", "")))
+
+
+def _intent(row: Mapping[str, object]) -> IntentState:
+    policy = mapping(row.get("policy"), "'policy'")
+    return IntentState(
+        pod=_pod_ref(row.get("pod")),
+        policy=PolicyRef(
+            shown(text(policy, "namespace", "")), shown(text(policy, "name")), shown(text(policy, "source", ""))
+        ),
+        rank=integer(row, "rank"),
+        accepted_since=shown(text(row, "acceptedSince", "")),
+        enforced_since=None if row.get("enforcedSince") is None else shown(text(row, "enforcedSince")),
+        threads=integer(row, "threads", 0),
+        processes=integer(row, "processes", 0),
+        effective=_plain(row.get("effective")),
+        weight=_number(row.get("weight")),
+        nice=_number(row.get("nice")),
+        refused=tuple(shown(str(entry)) for entry in rows(row, "refused")),
+        expired=row.get("expired") is True,
+    )
+
+
+def _pod_ref(value: object) -> PodRef | None:
+    if value is None:
+        return None
+    row = mapping(value, "'pod'")
+    return PodRef(shown(text(row, "namespace", "")), shown(text(row, "name", "")), shown(text(row, "uid")))
+
+
+def _plain(value: object) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    row = mapping(value, "'effective'")
+    return {
+        shown(key): shown(entry) if isinstance(entry, str) else entry
+        for key, entry in row.items()
+        if entry is None or isinstance(entry, str | int | float | bool)
+    }
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
