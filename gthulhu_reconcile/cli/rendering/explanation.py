@@ -1,0 +1,90 @@
+"""Why a pod runs as it does: who wins, who loses, and what each lost by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from gthulhu_reconcile.cli.rendering.words import VERDICTS, duration, place, pod_name, policy_name, visible
+from gthulhu_reconcile.model.plan import Considered, Explanation, Verdict
+from gthulhu_reconcile.model.policy import Policy
+
+GAP = "  "
+
+
+def explanation(explained: Explanation) -> Text:
+    """One line for each policy: the verdict, the name, its precedence, what it asks for or lost by, its place."""
+    text = _target(explained)
+    if not explained.considered:
+        return text.append("There is no policy.\n")
+    if not any(each.verdict is Verdict.WINS for each in explained.considered):
+        text.append("No policy applies: it runs as the kernel's defaults have it.\n\n", style="yellow")
+    rows = [_row(each) for each in explained.considered]
+    for line in columns(rows):
+        text.append_text(line).append("\n")
+    return text
+
+
+def columns(rows: Sequence[Sequence[Text]]) -> Iterable[Text]:
+    """Rows aligned to the widest cell of each column; the last column is not padded."""
+    if not rows:
+        return []
+    widths = [max(cell_len(row[at].plain) for row in rows) for at in range(len(rows[0]))]
+    return [_line(row, widths) for row in rows]
+
+
+def asked(policy: Policy) -> str:
+    """What a policy asks for, in one line."""
+    wanted = policy.schedule
+    parts = [f"priority {wanted.priority}"] if wanted.priority else []
+    parts += [f"timeSlice {duration(wanted.time_slice_ns)}"] if wanted.time_slice_ns is not None else []
+    parts += ["preempt"] if wanted.preempt else []
+    selector = policy.selector
+    what = ", ".join(parts) or "the kernel's defaults"
+    if selector.command is not None:
+        what += f' for "{visible(selector.command)}" on {selector.command_on}'
+    if selector.containers:
+        what += f" in {', '.join(map(visible, selector.containers))}"
+    return what
+
+
+def _target(explained: Explanation) -> Text:
+    text = Text()
+    if explained.pod is None:
+        return text.append("node ").append(visible(explained.node), style="bold").append("\n\n")
+    text.append("pod ").append(pod_name(explained.pod), style="bold")
+    node = f"on {visible(explained.node)}" if explained.node else "not yet on a node"
+    return text.append(f" {node}, uid {visible(explained.pod.uid)}\n\n")
+
+
+def _line(row: Sequence[Text], widths: Sequence[int]) -> Text:
+    text = Text()
+    for at, cell in enumerate(row):
+        text.append_text(cell)
+        if at < len(row) - 1:
+            text.append(" " * (widths[at] - cell_len(cell.plain)) + GAP)
+    return text
+
+
+def _row(considered: Considered) -> tuple[Text, ...]:
+    policy = considered.policy
+    if considered.verdict is Verdict.WINS:
+        verdict = Text(f"wins {considered.rank}" if considered.rank else "wins", style="green")
+        why = Text(asked(policy))
+    else:
+        verdict = Text("lost", style="dim")
+        why = Text(_loss(considered), style="dim")
+    return (
+        verdict,
+        Text(policy_name(policy.ref), style="bold"),
+        Text(f"precedence {policy.precedence}"),
+        why,
+        Text(place(policy.ref.source, policy.line)),
+    )
+
+
+def _loss(considered: Considered) -> str:
+    detail = visible(considered.detail)
+    return f"{VERDICTS[considered.verdict]}{f': {detail}' if detail else ''}"
