@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gthulhu_reconcile.loading.scalars import Scalar
 from gthulhu_reconcile.loading.source import Source, pointer_text
@@ -11,6 +12,37 @@ from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 
 Value = Scalar | list["Value"] | dict[str, "Value"]
 Pointer = Sequence[str | int]
+
+
+class Places(Protocol):
+    """A value, and where its parts are written: a document, or what was converted from one."""
+
+    @property
+    def value(self) -> Value:
+        """Plain Python values."""
+
+    @property
+    def whole(self) -> bool:
+        """False where a part was left out on reading, so that its absence is no mistake of its own."""
+
+    def diagnose(
+        self,
+        code: Code,
+        pointer: Pointer,
+        message: str,
+        *,
+        key: bool = False,
+        severity: Severity = Severity.ERROR,
+        hint: str = "",
+        suggestion: str = "",
+    ) -> Diagnostic:
+        """A diagnostic about the value at ``pointer``, or about its key."""
+
+    def refused(self, pointer: Pointer) -> bool:
+        """Whether the value was refused on reading, which has been told."""
+
+    def written(self, pointer: Pointer) -> str:
+        """The first line of a value, as it is written in the file."""
 
 
 @dataclass(slots=True)
@@ -81,6 +113,16 @@ class Document:
             suggestion=suggestion,
             pointer=pointer_text(pointer),
         )
+
+    def refused(self, pointer: Pointer) -> bool:
+        """Whether the reader refused the value, or did not take it into the document, and has said so."""
+        node = self._root
+        for part in pointer:
+            if node.entries is not None and isinstance(part, str) and part in node.entries:
+                node = node.entries[part][1]
+            elif node.items is not None and isinstance(part, int) and part < len(node.items):
+                node = node.items[part]
+        return node.refused
 
     def written(self, pointer: Pointer) -> str:
         """The first line of a value, as it is written in the file."""

@@ -1,0 +1,51 @@
+"""Cron lines, read as Debian's cron does. The only module that knows the library.
+
+Where clocks go forward, an instant that is left out happens right after the gap; where they go back, one that is
+there twice happens the first time. Lines whose minute or hour begins with ``*`` run on in elapsed time instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from cronsim import CronSim, CronSimError
+
+_FIELDS = 5
+_MARGIN = timedelta(hours=25)
+"""The longest jump of any zone's clock, and an hour."""
+_REFERENCE = datetime(2024, 1, 1, tzinfo=UTC)
+_FOREIGN_ERRORS = (CronSimError, AssertionError, TypeError, ValueError, OverflowError, RecursionError)
+"""What the library raises for lines that are none; the later ones are slips of its parser."""
+
+
+def problem(line: str) -> str:
+    """What is wrong with a cron line; empty where it is right."""
+    count = len(line.split())
+    if count != _FIELDS:
+        return f"has {count} fields; it needs {_FIELDS}: minute, hour, day of month, month, weekday"
+    try:
+        simulation = CronSim(line, _REFERENCE)
+    except _FOREIGN_ERRORS as error:
+        reason = str(error) if isinstance(error, CronSimError) else ""
+        return f"{reason[:1].lower()}{reason[1:]}" if reason else "cannot be read"
+    try:
+        next(simulation)
+    except (StopIteration, *_FOREIGN_ERRORS):
+        return "never comes"
+    return ""
+
+
+def instants(line: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
+    """The instants of a right cron line that are later than ``after``, in UTC, ascending, each once."""
+    start = after.astimezone(zone)
+    simulation = CronSim(line, start)
+    if simulation.fixup_tz is not None:
+        # Beside a change of the clock the library counts in local time, and would lose or repeat what lies in it.
+        simulation = CronSim(line, (after - _MARGIN).astimezone(zone))
+    last = after
+    for found in simulation:
+        instant = found.astimezone(UTC)
+        if instant > last:
+            last = instant
+            yield instant

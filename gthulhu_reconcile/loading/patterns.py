@@ -1,0 +1,33 @@
+"""RE2 patterns: linear time, and the same language as the agents'. The only module that knows the library."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import re2
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+_OPTIONS.max_mem = 1 << 20
+"""Bytes a compiled pattern may take; x{1000}{1000} would take more and is refused."""
+
+
+@lru_cache(maxsize=4096)
+def problem(pattern: str) -> str:
+    """What RE2 has against ``pattern``; empty where it is right."""
+    try:
+        re2.compile(pattern, _OPTIONS)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "is not a pattern"
+        return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    return ""
+
+
+def search(pattern: str, text: str) -> bool:
+    """Whether ``pattern``, which must be right, is found in ``text``."""
+    return _compiled(pattern).search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re2._Regexp:
+    return re2.compile(pattern, _OPTIONS)
