@@ -15,6 +15,7 @@ from pathlib import Path
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _DELETED = " (deleted)"
+_V1_CPU = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 
 
 class LayoutError(Exception):
@@ -98,18 +99,26 @@ def find_layout(proc: Path = Path("/proc")) -> Layout:
         text = os.fsdecode((proc / "self" / "mountinfo").read_bytes())
     except OSError as error:
         raise LayoutError(f"{proc}/self/mountinfo: {error.strerror}") from error
-    return layout_from(text)
-
-
-def layout_from(mountinfo: str, *, inside: Path = Path("/")) -> Layout:
-    """The layout that the lines of a mountinfo file describe, mount points taken below ``inside``.
-
-    Raises:
-        LayoutError: there is no mounted hierarchy that can be read.
-    """
-    mounts = [mount for mount in _mounts(mountinfo.splitlines(), inside) if _readable(mount.point)]
+    mounts = [mount for mount in _mounts(text.splitlines()) if _readable(mount.point)]
     if not mounts:
         raise LayoutError("no cgroup hierarchy is mounted that can be read")
+    return _layout(mounts)
+
+
+def layout_at(directory: Path) -> Layout:
+    """The layout of ``directory``, which stands for ``/sys/fs/cgroup``: told by its files, where no mountinfo helps.
+
+    Raises:
+        LayoutError: it holds no cgroup hierarchy that can be read.
+    """
+    places = [directory, *(directory / name for name in ("unified", "systemd", *_V1_CPU))]
+    mounts = [_Mount("/", place, *_told_by_files(place)) for place in places if _readable(place)]
+    if not mounts:
+        raise LayoutError(f"{directory} holds no cgroup hierarchy that can be read")
+    return _layout(mounts)
+
+
+def _layout(mounts: list[_Mount]) -> Layout:
     kind = _kind(mounts)
     with_cpu = [mount for mount in mounts if "cpu" in mount.controllers]
     # Without the controller the groups are still worth knowing: v2 before v1's name=systemd before the rest.
@@ -131,18 +140,25 @@ def _fields(line: str) -> tuple[str, str, str]:
     return number, controllers, path
 
 
-def _mounts(lines: Iterable[str], inside: Path) -> Iterable[_Mount]:
+def _mounts(lines: Iterable[str]) -> Iterable[_Mount]:
     # proc_pid_mountinfo(5): id parent dev root point options [tags…] - type source super-options
     for line in lines:
         before, _, after = line.partition(" - ")
         left, right = before.split(" "), after.split(" ")
         if len(left) < 6 or len(right) < 3 or right[0] not in {"cgroup", "cgroup2"}:  # noqa: PLR2004 - proc(5)
             continue
-        point = inside / _plain(left[4]).lstrip("/")
+        point = Path(_plain(left[4]))
         if right[0] == "cgroup2":
             yield _Mount(_plain(left[3]), point, 2, _v2_controllers(point))
         else:
             yield _Mount(_plain(left[3]), point, 1, frozenset(right[2].split(",")))
+
+
+def _told_by_files(point: Path) -> tuple[int, frozenset[str]]:
+    if (point / "cgroup.controllers").exists():
+        return 2, _v2_controllers(point)
+    controllers = {"cpu"} if point.name in _V1_CPU or (point / "cpu.shares").exists() else {f"name={point.name}"}
+    return 1, frozenset(controllers)
 
 
 def _v2_controllers(point: Path) -> frozenset[str]:

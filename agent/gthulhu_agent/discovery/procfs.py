@@ -1,0 +1,124 @@
+"""Reading ``/proc``: plain bytes in, fields out. What vanishes while it is read is None, never an error."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+_PF_KTHREAD = 0x00200000  # include/linux/sched.h
+_ESCAPED = re.compile(rb"\\(n|\\)")
+_MOST = 4096
+_UNKNOWN = b"0"
+
+
+class Stat(NamedTuple):
+    """The fields of ``/proc/<pid>/stat`` (proc(5)) that discovery needs.
+
+    ``image`` changes with every exec: the code's and the stack's address, as text. ``traced`` says that the kernel
+    let us see them.
+    """
+
+    comm: bytes
+    state: bytes
+    ppid: int
+    kernel: bool
+    threads: int
+    start: int
+    image: tuple[bytes, bytes]
+    traced: bool
+
+
+def parse_stat(line: bytes) -> Stat:
+    """The fields of one stat line.
+
+    comm stands in brackets and may hold spaces and brackets itself; what follows it holds none, so its end is the
+    last closing bracket.
+
+    Raises:
+        ValueError: this is no stat line.
+    """
+    opened, closed = line.find(b"("), line.rfind(b")")
+    # Fields are counted from 1 in proc(5); the first after comm is the third, state.
+    rest = line[closed + 2 :].split(b" ", 26)
+    if opened < 0 or closed < opened or len(rest) < 26:  # noqa: PLR2004 - proc(5)
+        raise ValueError("not a line of /proc/<pid>/stat")
+    comm = line[opened + 1 : closed]
+    if b"\\" in comm:
+        # Since Linux 2.6.x stat (not comm) escapes the newline and the backslash: do_task_stat, proc_task_name.
+        comm = _ESCAPED.sub(lambda found: b"\n" if found[1] == b"n" else b"\\", comm)
+    return Stat(
+        comm=comm,
+        state=rest[0],
+        ppid=int(rest[1]),
+        kernel=bool(int(rest[6]) & _PF_KTHREAD),
+        threads=int(rest[17]),
+        start=int(rest[19]),
+        image=(rest[23], rest[25]),
+        traced=rest[25] != _UNKNOWN,
+    )
+
+
+def text(name: bytes) -> str:
+    """A comm or an argv[0] as text; bytes that are no UTF-8 become U+FFFD, so that any pattern can be tried on it."""
+    return name.decode(errors="replace")
+
+
+def first_argument(cmdline: bytes) -> str:
+    """argv[0]: up to the first NUL, at most 4096 bytes of it."""
+    return text(cmdline.partition(b"\0")[0])
+
+
+def read(path: str, directory: int | None = None, most: int = _MOST) -> bytes | None:
+    """The first ``most`` bytes of a file; None where it vanished.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        file = os.open(path, _FLAGS, dir_fd=directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    try:
+        return os.read(file, most)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(file)
+
+
+def numbers_in(directory: int | str) -> list[int]:
+    """Those names in a directory that are numbers (pids or tids), sorted; none where it vanished.
+
+    Raises:
+        OSError: it is there and cannot be listed.
+    """
+    try:
+        names = os.listdir(directory)  # noqa: PTH208 - a Path cannot list a descriptor
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+@contextmanager
+def opened(path: str, directory: int | None = None) -> Iterator[int | None]:
+    """A directory's descriptor; None where it vanished.
+
+    What is reached through the descriptor of ``/proc/<pid>`` is of that process or fails: the number's next owner
+    has another directory.
+
+    Raises:
+        OSError: it is there and cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS | os.O_DIRECTORY, dir_fd=directory)
+    except (FileNotFoundError, ProcessLookupError):
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,134 @@
+"""One look at the host, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gthulhu_agent.discovery.declared import Declared, Key
+from gthulhu_agent.discovery.faults import Faults
+from gthulhu_agent.discovery.grouping import Member, groups_of, pods_of
+from gthulhu_agent.discovery.kubepods import Place, place_of
+from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout, layout_at
+from gthulhu_agent.discovery.members import Members
+from gthulhu_agent.discovery.podnames import read_pod_names
+from gthulhu_agent.discovery.processes import Processes
+from gthulhu_agent.discovery.snapshot import Group, GroupKind, Snapshot, TaskId
+
+
+class Discovery:
+    """What runs on this node. It remembers what it saw, so it is used by one thread at a time.
+
+    Args:
+        proc: where proc is mounted.
+        cgroups: what stands for ``/sys/fs/cgroup``; None finds it from ``<proc>/self/mountinfo``.
+        pod_file: the local pod file (see ``podfile``); None where no pods are declared.
+        log_pods: the kubelet's log directories, which tell the names of pods.
+        log_containers: its links, which tell the names of containers; beside ``log_pods`` as a rule.
+    """
+
+    def __init__(
+        self,
+        *,
+        proc: Path = Path("/proc"),
+        cgroups: Path | None = None,
+        pod_file: Path | None = None,
+        log_pods: Path = Path("/var/log/pods"),
+        log_containers: Path | None = None,
+    ) -> None:
+        self._proc = proc
+        self._cgroups = cgroups
+        self._log_pods = log_pods
+        self._log_containers = log_containers or log_pods.with_name("containers")
+        self._faults = Faults()
+        self._processes = Processes(str(proc))
+        self._declared = Declared(pod_file)
+        self._members: Members | None = None
+        self._layout: Layout | None = None
+        self._places: dict[str, Place] = {}
+        self._groups: dict[tuple[GroupKind, str | None, str, str], Group] = {}
+        self._last = Snapshot(())
+
+    @property
+    def layout(self) -> Layout | None:
+        """The hierarchy that the last scan read; None before the first, and where there is none."""
+        return self._layout
+
+    def scan(self) -> Snapshot:
+        """Everything that runs now. It blocks on file reads and raises nothing that the host can cause.
+
+        The same object comes back while nothing changes, and unchanged groups are the same objects in every snapshot.
+        """
+        self._faults.clear()
+        self._processes.begin()
+        self._declared.refresh(self._faults)
+        members = self._find_members()
+        placed = members.scan() if members else {}
+        cgroups = [*members.cgroups, "/"] if members else []
+        self._places = {cgroup: self._place(cgroup) for cgroup in {*cgroups, *placed.values()}}
+        groups = groups_of(self._rows(placed))
+        self._processes.end()
+        names = read_pod_names(self._log_pods, self._log_containers, self._faults)
+        snapshot = Snapshot(
+            groups=self._shared(groups),
+            pods=pods_of(self._places.values(), names, self._declared.pods),
+            incomplete=self._faults.lines(),
+        )
+        if snapshot != self._last:
+            self._last = snapshot
+        return self._last
+
+    def _find_members(self) -> Members | None:
+        if self._layout is not None and self._members is not None and (self._layout.root / "cgroup.procs").exists():
+            return self._members
+        try:
+            self._layout = find_layout(self._proc) if self._cgroups is None else layout_at(self._cgroups)
+        except LayoutError as error:
+            self._faults.add(str(error))
+            self._layout = self._members = None
+        else:
+            self._members = Members(self._layout, self._processes, str(self._proc), self._faults)
+        return self._members
+
+    def _place(self, cgroup: str) -> Place:
+        return self._places.get(cgroup) or place_of(cgroup)
+
+    def _rows(self, placed: dict[int, str]) -> Iterator[Member]:
+        roots = self._declared.roots(self._task)
+        tasks = ((entry.process.id, entry.ppid) for entry in self._processes.seen())
+        followed = self._declared.follow(roots, tasks)
+        for pid in sorted({*placed, *roots}):
+            entry = self._processes.get(pid)
+            if entry is None:
+                continue
+            cgroup = placed.get(pid)
+            place = None if cgroup is None else self._places[cgroup]
+            key, named = roots.get(pid), None
+            if key is None and cgroup is not None:
+                key, named = self._declared_by_cgroup(cgroup)
+            if key is None and place is not None and place.kind is GroupKind.HOST:
+                # A real pod's processes stay its own, whoever started them.
+                key = followed.get(pid)
+            yield Member(entry.process, entry.kernel, place, cgroup, key, named)
+
+    def _declared_by_cgroup(self, cgroup: str) -> tuple[Key | None, str | None]:
+        return self._declared.container_of(cgroup) or (None, None)
+
+    def _task(self, pid: int) -> TaskId | None:
+        entry = self._processes.get(pid)
+        if entry is not None and self._processes.is_seen(entry):
+            return entry.process.id
+        try:
+            seen = self._processes.look(pid)
+        except ValueError as error:
+            raise OSError(str(error)) from error
+        return seen[0].process.id if seen else None
+
+    def _shared(self, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+        before = self._groups
+        self._groups = {}
+        for group in groups:
+            key = (group.kind, group.cgroup, group.pod_uid, group.container_id)
+            known = before.get(key)
+            self._groups[key] = known if known == group else group
+        return tuple(self._groups.values())
