@@ -24,9 +24,6 @@ _CODES = {
     "bad_cron": Code.BAD_CRON,
     "bad_time_zone": Code.BAD_TIME_ZONE,
     "value_error": Code.BAD_FORMAT,
-    "timezone_aware": Code.BAD_FORMAT,
-    "datetime_from_date_parsing": Code.BAD_FORMAT,
-    "datetime_parsing": Code.BAD_FORMAT,
 }
 
 

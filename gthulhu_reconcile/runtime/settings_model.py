@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gthulhu_reconcile.planning.options import LimitsByNamespace, NamespaceLimits, Options, Protection
-from gthulhu_reconcile.runtime.settings_types import Duration, ListenAddress, TimeSlice
+from gthulhu_reconcile.runtime.settings_types import CronLine, Duration, Instant, ListenAddress, TimeSlice, ZoneName
 from gthulhu_wire.intents import PRIORITY_MAX, PRIORITY_MIN, TIME_SLICE_MAX_NS, TIME_SLICE_MIN_NS
 
 _PROTECTION = Protection()
@@ -197,10 +197,10 @@ class Serve(_Section):
     """Time between passes. Passes also come from changed files, so this bounds only how long drift on a node goes
     unnoticed."""
 
-    cron: str | None = Field(None, json_schema_extra=_option("--cron"))
+    cron: CronLine | None = Field(None, json_schema_extra=_option("--cron"))
     """A cron line with five fields in place of `interval`; weekdays as in Debian's cron, 0 and 7 are Sunday."""
 
-    time_zone: str = "UTC"
+    time_zone: ZoneName = "UTC"
     """IANA time zone in which `cron` is read. A line is right over the changes of daylight saving."""
 
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -268,7 +268,7 @@ class Settings(BaseSettings):
     offline: bool = Field(default=False, json_schema_extra=_option("--offline"))
     """Ask no agent: plan against nodes that have accepted nothing yet. Such a plan cannot be applied."""
 
-    at: AwareDatetime | None = Field(None, json_schema_extra=_option("--at"))
+    at: Instant | None = Field(None, json_schema_extra=_option("--at"))
     """The instant, as in RFC 3339, at which time windows are judged; absent is now. Only for looking: a plan of another
     instant than now is not applied."""
 

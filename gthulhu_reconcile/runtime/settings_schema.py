@@ -1,8 +1,4 @@
-"""``schemas/settings-v1.json``: the settings model as a JSON Schema, and the list of what can be set.
-
-``python -m gthulhu_reconcile.runtime.settings_schema --check`` fails where the committed files are not what the model
-gives; ``--write`` makes them so.
-"""
+"""The settings model as a JSON Schema, and the list of everything that can be set."""
 
 from __future__ import annotations
 

@@ -3,81 +3,83 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-_UNITS_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
-}
-DURATION_PATTERN = r"^([0-9]{1,9}(ns|us|ms|s|m|h|d))+$"
-_PART = re.compile(r"([0-9]{1,9})(ns|us|ms|s|m|h|d)")
-_WHOLE = re.compile(DURATION_PATTERN)
+from gthulhu_reconcile.loading import cron, durations
+from gthulhu_reconcile.loading.zones import zone
 
-
-def parse_duration(value: object) -> object:
-    """A ``timedelta`` from text as in ``1h30m`` or ``250ms``; anything else is left for pydantic to judge.
-
-    Raises:
-        ValueError: text that is no duration, or one below a microsecond.
-    """
-    if not isinstance(value, str):
-        return value
-    nanoseconds = parse_nanoseconds(value)
-    if nanoseconds % 1000:
-        raise ValueError("must be a whole number of microseconds")
-    return timedelta(microseconds=nanoseconds // 1000)
-
-
-def parse_nanoseconds(value: str) -> int:
-    """Nanoseconds from text as in ``5ms``.
-
-    Raises:
-        ValueError: the text is no duration.
-    """
-    if not _WHOLE.match(value):
-        raise ValueError("must be a duration with a unit, as in 250ms, 30s or 1h30m")
-    return sum(int(number) * _UNITS_NS[unit] for number, unit in _PART.findall(value))
+_MICROSECOND = timedelta(microseconds=1)
+_DURATION_SCHEMA = WithJsonSchema(
+    {
+        "type": "string",
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d))+$",
+        "patternErrorMessage": "a duration is a number with a unit, as in 250ms, 30s or 1h30m",
+    }
+)
+_INSTANT_SCHEMA = WithJsonSchema({"type": "string", "description": "RFC 3339"})
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest text that :func:`parse_duration` reads back as ``value``."""
-    rest = value // timedelta(microseconds=1) * 1000
-    parts = []
-    for unit in ("d", "h", "m", "s", "ms", "us"):
-        count, rest = divmod(rest, _UNITS_NS[unit])
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+    """The shortest text that is read back as ``value``."""
+    return durations.render(value // _MICROSECOND * 1000)
 
 
-def _duration_or_error(value: object) -> object:
-    if isinstance(value, str | timedelta):
-        return parse_duration(value)
-    raise ValueError("must be a duration with a unit, as in 250ms, 30s or 1h30m")
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("duration_type", "must be a duration with a unit, as in 250ms, 30s or 1h30m")
+    nanoseconds = durations.parse(value)
+    if nanoseconds % 1000:
+        raise ValueError("must be a whole number of microseconds")
+    return nanoseconds // 1000 * _MICROSECOND
 
 
 def _time_slice(value: object) -> object:
-    return parse_nanoseconds(value) if isinstance(value, str) else value
+    return durations.parse(value) if isinstance(value, str) else value
 
 
-_DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
+def _instant(value: object) -> datetime:
+    try:
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise ValueError("must be an instant with its offset, as in 2026-01-31T08:00:00Z")
+    return instant
 
-Duration = Annotated[timedelta, BeforeValidator(_duration_or_error), _DURATION_SCHEMA]
+
+def _cron(line: str) -> str:
+    if problem := cron.problem(line):
+        raise PydanticCustomError("bad_cron", "{problem}", {"problem": problem})
+    return line
+
+
+def _zone(name: str) -> str:
+    if zone(name) is None:
+        raise PydanticCustomError("bad_time_zone", "is no time zone of the IANA database, as in Europe/Berlin")
+    return name
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), _DURATION_SCHEMA]
 """A length of time; written with its unit."""
 
 TimeSlice = Annotated[int, BeforeValidator(_time_slice), _DURATION_SCHEMA]
 """A slice of CPU time in nanoseconds; written with its unit."""
 
+Instant = Annotated[datetime, BeforeValidator(_instant), _INSTANT_SCHEMA]
+"""A point in time, as in RFC 3339."""
+
+CronLine = Annotated[str, AfterValidator(_cron)]
+"""Five fields, read as Debian's cron does."""
+
+ZoneName = Annotated[str, AfterValidator(_zone)]
+"""A zone of the IANA database."""
 
 LISTEN_OFF = "off"
 
