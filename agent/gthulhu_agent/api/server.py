@@ -1,0 +1,109 @@
+"""The HTTP server: so many connections, each closed in time, each error in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from aiohttp import web
+
+from gthulhu_agent.api.answers import of_refusal
+from gthulhu_agent.api.listener import BACKLOG, Listener
+from gthulhu_agent.api.serving import Serving
+from gthulhu_agent.metrics.exposition import Metrics
+from gthulhu_wire.refusals import Refusal
+
+_LINGER = 2.0
+"""Seconds in which what is left of a refused body is read away, so that the caller sees the refusal, not a reset."""
+
+_log = structlog.stdlib.get_logger("gthulhu_agent.api")
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, with errors before any handler (what is not HTTP) answered like all others."""
+
+    __slots__ = ("metrics",)
+    metrics: Metrics
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer in JSON and close; a malformed request is the caller's fault and no news for the log."""
+        malformed = status < 500  # noqa: PLR2004 - HTTP
+        if malformed:
+            self.metrics.rejected("malformed")
+            _log.debug("not HTTP", peer=request.remote, problem=message)
+        else:
+            _log.error("a connection failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of an answer is sent already")
+        answer = (
+            of_refusal(Refusal.BAD_REQUEST, "this is not HTTP/1.1 as RFC 9112 has it, or its headers are too large")
+            if malformed
+            else of_refusal(Refusal.INTERNAL, "a fault of the agent; its log has it")
+        )
+        headers = {"Content-Type": answer.content_type, "Server": "gthulhu-agent"}
+        assert isinstance(answer.body, bytes)  # noqa: S101 - of_refusal makes no streams
+        response = web.Response(status=answer.status, body=answer.body, headers=headers)
+        response.force_close()
+        return response
+
+
+class _Full(asyncio.Protocol):
+    """A connection above the cap: an answer at once, and the end."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        answer = of_refusal(Refusal.BUSY, "as many connections as max_connections allows are open", "try again later")
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers make these
+        assert isinstance(answer.body, bytes)  # noqa: S101 - of_refusal makes no streams
+        head = (
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+            f"Content-Length: {len(answer.body)}\r\nConnection: close\r\n\r\n"
+        )
+        transport.write(head.encode() + answer.body)
+        transport.close()
+
+
+class ApiServer:
+    """Serves on a :class:`Listener` until :meth:`stop`."""
+
+    def __init__(self, serving: Serving, metrics: Metrics, *, max_connections: int, headers_deadline: float) -> None:
+        self._server = web.Server(serving)
+        self._metrics = metrics
+        self._max_connections = max_connections
+        self._headers_deadline = headers_deadline
+        self._servers: Sequence[asyncio.Server] = ()
+
+    async def start(self, listener: Listener) -> None:
+        """Accept connections."""
+        loop = asyncio.get_running_loop()
+        if listener.path is None:
+            self._servers = [
+                await loop.create_server(self._connect, sock=one, backlog=BACKLOG) for one in listener.sockets
+            ]
+        else:
+            self._servers = [await loop.create_unix_server(self._connect, sock=listener.sockets[0], backlog=BACKLOG)]
+
+    async def stop(self, drain: float) -> None:
+        """Accept no more, let requests that run end within ``drain`` seconds, and close."""
+        for server in self._servers:
+            server.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(drain)
+
+    def _connect(self) -> asyncio.Protocol:
+        if len(self._server.connections) >= self._max_connections:
+            self._metrics.rejected("full")
+            return _Full()
+        connection = Connection(
+            self._server,
+            loop=asyncio.get_running_loop(),
+            # aiohttp's name for two things: how long a request's headers may take, and silence between requests.
+            keepalive_timeout=self._headers_deadline,
+            lingering_time=_LINGER,
+            access_log=None,  # type: ignore[arg-type] # None is documented: no access log
+            auto_decompress=False,
+        )
+        connection.metrics = self._metrics
+        return connection

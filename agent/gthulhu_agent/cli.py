@@ -1,0 +1,117 @@
+"""The program ``gthulhu-agent``. Commands import late: ``version`` and ``doctor`` start without the server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gthulhu_agent import __version__
+from gthulhu_agent.errors import AgentError, UsageError
+from gthulhu_agent.settings import PREFIX, SETTINGS, Settings, load
+
+INTERRUPTED = 130
+
+
+def _with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """``--config`` and an option for each setting of ``names``, or for all."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for setting in reversed(SETTINGS):
+            if not names or setting.name in names:
+                option = f"--{setting.name.replace('_', '-')}"
+                command = click.option(option, setting.name, metavar="VALUE", help=f"{setting.text} [{setting.takes}]")(
+                    command
+                )
+        return click.option(
+            "--config",
+            metavar="FILE",
+            help=f"TOML file of settings; their names are those of the options. Also {PREFIX}CONFIG.",
+        )(command)
+
+    return add
+
+
+def _settings(config: str | None, options: dict[str, object]) -> Settings:
+    file = config or os.environ.get(f"{PREFIX}CONFIG")
+    return load(file=Path(file) if file else None, environ=os.environ, options=options)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Node agent of gthulhu-reconcile: turns scheduling intents into kernel scheduling.
+
+    Every setting is an option, a variable GTHULHU_AGENT_… and a key of the --config file; the order is this.
+    Exit codes: 0 done, 1 error, 64 usage.
+    """
+
+
+@cli.command("serve")
+@_with_settings()
+def _serve(config: str | None, **options: object) -> None:
+    """Serve the API and enforce what it is sent, until SIGTERM. What is enforced then stays."""
+    settings = _settings(config, options)
+    from gthulhu_agent import logs, service  # noqa: PLC0415 - the server's libraries, which other commands do without
+
+    logs.configure(level=settings.log_level, style=settings.log_format)
+    service.serve(settings)
+
+
+@cli.command("revert")
+@_with_settings("state_dir", "enforcer")
+def _revert(config: str | None, **options: object) -> None:
+    """Put back everything that was changed in the kernel, and keep hands off until ``resume``.
+
+    With a running agent or without: an agent that runs is told to do it.
+    """
+    from gthulhu_agent import reverting  # noqa: PLC0415 - enforcers load native code
+
+    settings = _settings(config, options)
+    told = reverting.revert(settings)
+    click.echo(f"put back {told.restored} things; nothing is enforced until: gthulhu-agent resume", err=True)
+    if told.warning:
+        click.echo(f"warning: {told.warning}", err=True)
+
+
+@cli.command("resume")
+@_with_settings("state_dir")
+def _resume(config: str | None, **options: object) -> None:
+    """Enforce again after ``revert``: at once where an agent runs, else from its next start."""
+    from gthulhu_agent import reverting  # noqa: PLC0415 - enforcers load native code
+
+    reverting.resume(_settings(config, options))
+
+
+@cli.command("version")
+def _version() -> None:
+    """Print the version."""
+    click.echo(f"gthulhu-agent {__version__}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run and exit: 0 done, 1 error, 64 usage, 130 after Ctrl-C."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result: Any = cli.main(args=arguments, prog_name="gthulhu-agent", standalone_mode=False)
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.UsageError as error:
+        error.show()
+        return UsageError.exit_code
+    except AgentError as error:
+        click.echo(f"gthulhu-agent: {error}", err=True)
+        if error.cure:
+            click.echo(f"  cure: {error.cure}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # who reads has gone; Python would complain once more at exit
+        return 1
+    # With standalone_mode off click hands back the code of ctx.exit(), and what a command returned.
+    return result if isinstance(result, int) else 0

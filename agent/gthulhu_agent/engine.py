@@ -1,0 +1,289 @@
+"""The loop that makes the kernel be as the held set says: scan, bind, apply, on every change and at an interval.
+
+Everything that blocks runs in one thread of its own, so calls of the enforcer are never concurrent and the event
+loop never waits for a system call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import structlog
+
+from gthulhu_agent.discovery.snapshot import Snapshot
+from gthulhu_agent.enforcing.binding import Binding, IntentKey
+from gthulhu_agent.enforcing.protocol import Applied, Enforcer, EnforcerStats, IntentState
+from gthulhu_agent.state import ConditionKind, Conditions, Held
+from gthulhu_wire.intents import Intent, Terms
+
+_LONGEST_WAIT = 60.0
+_DUTY = 9
+"""A pass that took t is followed by at least 9 t of rest: the loop never takes more than a tenth of one CPU."""
+
+_T = TypeVar("_T")
+_log = structlog.stdlib.get_logger("gthulhu_agent.engine")
+
+
+class Scanner(Protocol):
+    """What runs on this node, now. Blocks."""
+
+    def scan(self) -> Snapshot:
+        """Everything, never silently smaller."""
+        ...
+
+
+class Bind(Protocol):
+    """:func:`gthulhu_agent.enforcing.matching.bind`."""
+
+    def __call__(
+        self, intents: Sequence[Intent], snapshot: Snapshot, *, protected_units: Sequence[str], self_pid: int, now: int
+    ) -> tuple[Binding, ...]:
+        """Which groups which intents reach."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Wall time in Unix seconds for instants that people name, monotonic time for all others."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+    @property
+    def now(self) -> int:
+        """Whole Unix seconds."""
+        return int(self.wall())
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass found and did. ``applied`` None where nothing was to be touched."""
+
+    at: int
+    seconds: float
+    held: Held
+    snapshot: Snapshot
+    bindings: tuple[Binding, ...]
+    applied: Applied | None
+    stats: EnforcerStats
+
+    @property
+    def states(self) -> Mapping[IntentKey, IntentState]:
+        """The kernel's side of each intent; empty where nothing was to be touched."""
+        return {} if self.applied is None else self.applied.intents
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counters of the loop since the agent's start; they never go down."""
+
+    passes: int = 0
+    failures: int = 0
+    rebased: int = 0
+    drifted: int = 0
+
+
+class Engine:
+    """Owns the enforcer. Its methods belong to the event loop's thread; ``hold`` is how a new set arrives.
+
+    Attributes:
+        held: the set to enforce.
+        touching: False keeps hands off the kernel: everything was reverted, or the set is not known.
+        last: the newest pass; None until the first has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        scanner: Scanner,
+        bind: Bind,
+        enforcer: Enforcer,
+        conditions: Conditions,
+        interval: float,
+        protected_units: Sequence[str],
+        self_pid: int,
+        clock: Clock | None = None,
+        observe: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self.enforcer = enforcer
+        self.held = Held()
+        self.touching = True
+        self.last: Pass | None = None
+        self.tally = Tally()
+        self._scanner = scanner
+        self._bind = bind
+        self._conditions = conditions
+        self._interval = interval
+        self._protected_units = tuple(protected_units)
+        self._self_pid = self_pid
+        self._clock = clock or Clock()
+        self._observe = observe
+        self._enforced: dict[IntentKey, tuple[Terms, int]] = {}
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._failed_in_a_row = 0
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enforcer")
+
+    def hold(self, held: Held) -> None:
+        """Enforce ``held`` from now on."""
+        self.held = held
+        self._wake.set()
+
+    def touch(self, touching: bool) -> None:
+        """Keep hands off the kernel, or not any longer."""
+        self.touching = touching
+        self._wake.set()
+
+    def enforced_since(self, key: IntentKey) -> int | None:
+        """Since when every thread of an intent runs as told, in Unix seconds; None where that is not so."""
+        known = self._enforced.get(key)
+        return None if known is None else known[1]
+
+    async def run(self) -> None:
+        """Pass after pass until :meth:`end_loop`; an error ends a pass and not the loop."""
+        while not self._stopping:
+            self._wake.clear()
+            await self.pass_once()
+            if self._stopping:
+                return
+            try:
+                async with asyncio.timeout(self._rest()):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def end_loop(self) -> None:
+        """Let :meth:`run` return after the pass that runs; calls can still be answered."""
+        self._stopping = True
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Wait for the enforcer's thread to end its work; what is enforced stays."""
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+
+    async def pass_once(self) -> None:
+        """One pass over the held set."""
+        held, touching = self.held, self.touching
+        try:
+            done = await self._in_thread(lambda: self._pass(held, touching))
+        except Exception as error:  # noqa: BLE001 - whatever a scan or the kernel threw, the next pass tries again
+            self._failed(error)
+        else:
+            self._done(done)
+
+    async def revert(self) -> int:
+        """Put back everything that the enforcer changed, after the pass that runs; the number of things put back."""
+        self.touch(False)
+        count = await self._in_thread(self.enforcer.revert)
+        self._enforced.clear()
+        if self.last is not None:
+            self.last = replace(self.last, applied=None)
+        return count
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _pass(self, held: Held, touching: bool) -> Pass:
+        started = self._clock.monotonic()
+        at = self._clock.now
+        snapshot = self._scanner.scan()
+        bindings = self._bind(
+            held.intents,
+            snapshot,
+            protected_units=self._protected_units,
+            self_pid=self._self_pid,
+            now=at,
+        )
+        applied = self.enforcer.apply(bindings) if touching else None
+        return Pass(
+            at=at,
+            seconds=self._clock.monotonic() - started,
+            held=held,
+            snapshot=snapshot,
+            bindings=bindings,
+            applied=applied,
+            stats=self.enforcer.stats(),
+        )
+
+    def _done(self, done: Pass) -> None:
+        self.last = done
+        self._failed_in_a_row = 0
+        self.tally.passes += 1
+        self._observe(done.seconds)
+        self._conditions.clear(ConditionKind.STARTING)
+        if self._conditions.clear(ConditionKind.ENFORCEMENT_FAILED):
+            _log.info("enforcement works again")
+        self._tell_incomplete(done)
+        self._tell_limited(done)
+        self._note_enforced(done)
+        if done.applied is not None:
+            self.tally.rebased += len(done.applied.rebased)
+            self.tally.drifted += len(done.applied.drifted)
+            if done.applied.rebased:
+                _log.info("owners wrote weights again; scaled anew", cgroups=done.applied.rebased[:8])
+            if done.applied.drifted:
+                _log.warning("somebody else changed threads; set again", threads=len(done.applied.drifted))
+
+    def _tell_incomplete(self, done: Pass) -> None:
+        missing = done.snapshot.incomplete
+        if not missing:
+            self._conditions.clear(ConditionKind.DISCOVERY_INCOMPLETE)
+        elif self._conditions.raise_(
+            ConditionKind.DISCOVERY_INCOMPLETE,
+            f"{len(missing)} parts could not be read, the first: {missing[0]}",
+            cure="gthulhu-agent doctor says which rights are missing",
+            now=done.at,
+        ):
+            _log.warning("discovery is incomplete", missing=missing[:4])
+
+    def _tell_limited(self, done: Pass) -> None:
+        refused = [refused for state in done.states.values() for refused in state.refused]
+        if not refused:
+            self._conditions.clear(ConditionKind.ENFORCER_LIMITED)
+        elif self._conditions.raise_(
+            ConditionKind.ENFORCER_LIMITED,
+            f"{refused[0].what}: {refused[0].why}",
+            cure=refused[0].cure or "GET /v1/state says which intents and why",
+            now=done.at,
+        ):
+            _log.warning("not everything can be enforced", what=refused[0].what, why=refused[0].why)
+
+    def _note_enforced(self, done: Pass) -> None:
+        states, former = done.states, self._enforced
+        self._enforced = {}
+        for intent in done.held.intents:
+            state = states.get(intent.key)
+            if state is not None and state.enforced:
+                known = former.get(intent.key)
+                since = known[1] if known is not None and known[0] == intent.terms else done.at
+                self._enforced[intent.key] = (intent.terms, since)
+
+    def _failed(self, error: Exception) -> None:
+        self._failed_in_a_row += 1
+        self.tally.failures += 1
+        self._conditions.clear(ConditionKind.STARTING)
+        text = f"{type(error).__name__}: {error}"
+        if self._conditions.raise_(
+            ConditionKind.ENFORCEMENT_FAILED,
+            text,
+            cure="it is tried again by itself; gthulhu-agent doctor says what this machine lacks",
+            now=self._clock.now,
+        ):
+            _log.error("a pass failed", error=text, exc_info=error)
+
+    def _rest(self) -> float:
+        if self._failed_in_a_row:
+            return min(_LONGEST_WAIT, self._interval * 2.0**self._failed_in_a_row)
+        last = self.last
+        rest = self._interval if last is None else max(self._interval, min(_LONGEST_WAIT, _DUTY * last.seconds))
+        return min(rest, self._until_next_end())
+
+    def _until_next_end(self) -> float:
+        now = self._clock.wall()
+        ends = [intent.terms.ends_at for intent in self.held.intents if intent.terms.ends_at is not None]
+        return min((end - now for end in ends if end > now), default=_LONGEST_WAIT)

@@ -1,0 +1,65 @@
+"""``gthulhu-agent revert`` and ``resume``: through the agent that runs, or in its stead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gthulhu_agent import local, statedir
+from gthulhu_agent.choosing import find_enforcer
+from gthulhu_agent.errors import AgentError, AlreadyRunning, NotStored
+from gthulhu_agent.settings import Settings
+from gthulhu_agent.store import DesiredStore
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of it: things put back, and a warning or ''."""
+
+    restored: int
+    warning: str = ""
+
+
+def revert(settings: Settings) -> Told:
+    """Put everything back, and keep hands off until :func:`resume`.
+
+    Raises:
+        AgentError: the running agent does not answer, or this machine does not let it be put back.
+    """
+    try:
+        state = statedir.StateDirectory.claim(settings.state_dir)
+    except AlreadyRunning:
+        answer = local.post(_running(settings), "/v1/revert")
+        restored = answer.get("restored")
+        return Told(restored if isinstance(restored, int) else 0, str(answer.get("warning", "")))
+    with state:
+        warning = ""
+        try:
+            DesiredStore(state.path).mark_reverted(True)
+        except NotStored as error:
+            warning = f"{error}: an agent that is started here will enforce again"
+        return Told(find_enforcer(settings.enforcer, state.path).revert(), warning)
+
+
+def resume(settings: Settings) -> None:
+    """Enforce again what is held.
+
+    Raises:
+        AgentError: the running agent does not answer, or it cannot be remembered.
+    """
+    try:
+        state = statedir.StateDirectory.claim(settings.state_dir)
+    except AlreadyRunning:
+        local.post(_running(settings), "/v1/resume")
+        return
+    with state:
+        DesiredStore(state.path).mark_reverted(False)
+
+
+def _running(settings: Settings) -> statedir.Running:
+    running = statedir.running(settings.state_dir)
+    if running is None:
+        raise AgentError(
+            f"a process has the state folder {settings.state_dir}, and no note of where it listens",
+            cure=f"it may be starting: try again; or: fuser -v {settings.state_dir}",
+        )
+    return running
