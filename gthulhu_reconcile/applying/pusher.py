@@ -35,19 +35,15 @@ async def push(
     *,
     owner: str,
     token: int = 0,
-    adopt: bool = False,
     rng: Rng,
     backoff: Backoff | None = None,
     report: Report | None = None,
 ) -> PushResult:
     """Bring every changed node of ``plan`` to its desired set. What goes wrong on one node is that node's outcome.
 
-    Args:
-        plan: sent as it is: ``plan.desired`` and nothing else, only to ``plan.changed_nodes``.
-        agents: with their nodes' names.
-        owner: in whose name.
-        token: the leader's fencing token.
-        adopt: take nodes over that another owner holds.
+    ``plan.desired`` is sent and nothing else, only to ``plan.changed_nodes``, in the name of ``owner`` and with
+    ``token``, the leader's fencing token; nodes of another owner are taken over only where ``plan.adopted`` says so.
+    ``agents`` have their nodes' names.
 
     Raises:
         Held: a guard stopped the plan.
@@ -57,7 +53,7 @@ async def push(
     by_node = {agent.node: agent for agent in agents}
     changed = plan.changed_nodes
     told = [by_node[node] for node in changed if node in by_node]
-    orders = _orders(plan, owner, token, adopt=adopt)
+    orders = _orders(plan, owner, token)
     visitor = _Visitor(client, orders, rng, backoff or Backoff(), report)
     outcomes = [
         *(visitor.reported(_without_agent(node)) for node in changed if node not in by_node),
@@ -76,13 +72,13 @@ class _Order:
     adopt: bool
 
 
-def _orders(plan: Plan, owner: str, token: int, *, adopt: bool) -> Mapping[str, _Order]:
+def _orders(plan: Plan, owner: str, token: int) -> Mapping[str, _Order]:
     return {
         node: _Order(
             base=plan.bases[node],
             desired=DesiredSet(owner, token, plan.bases[node].generation + 1, plan.desired[node]),
             digest=plan.digests[node],
-            adopt=adopt,
+            adopt=node in plan.adopted,
         )
         for node in plan.changed_nodes
     }

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TypeVar
 
-from gthulhu_reconcile.errors import AgentRefused, AgentUnreachable, BadAnswer
 from gthulhu_reconcile.model.accepted import Accepted, Unreachable
+from gthulhu_reconcile.observing.asking import asked
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.client import AgentClient
-from gthulhu_reconcile.transport.retrying import Backoff, Rng, persist
+from gthulhu_reconcile.transport.retrying import Backoff, Rng
 from gthulhu_wire.intents import EMPTY_DIGEST, Intent
-
-_T = TypeVar("_T")
 
 Report = Callable[[str, bool], None]
 """Called once per node with its name and whether it could be read, as answers come."""
@@ -48,7 +45,7 @@ async def read_accepted(
     sets = {EMPTY_DIGEST: (), **known}
 
     async def one(agent: Agent) -> Accepted | Unreachable:
-        result = await _asked(client, agent, partial(_read_one, client, agent, sets), rng, backoff)
+        result = await asked(client, agent, partial(_read_one, client, agent, sets), rng, backoff or Backoff())
         if report is not None:
             report(agent.node, isinstance(result, Accepted))
         return result
@@ -69,7 +66,7 @@ async def identify(
     """
 
     async def one(agent: Agent) -> Agent | Unreachable:
-        return await _asked(client, agent, partial(_named, client, agent), rng, backoff)
+        return await asked(client, agent, partial(_named, client, agent), rng, backoff or Backoff())
 
     nameless = [agent for agent in agents if not agent.node]
     found = iter(await client.fanout.visit(nameless, one))
@@ -99,12 +96,3 @@ async def _read_one(client: AgentClient, agent: Agent, sets: Mapping[str, tuple[
     if intents is None:
         return await client.desired(agent)
     return Accepted(agent.node, held.owner, held.token, held.generation, held.digest, intents)
-
-
-async def _asked(
-    client: AgentClient, agent: Agent, call: Callable[[], Awaitable[_T]], rng: Rng, backoff: Backoff | None
-) -> _T | Unreachable:
-    try:
-        return await persist(agent.title, call, deadline=client.deadlines.node, backoff=backoff or Backoff(), rng=rng)
-    except (AgentUnreachable, AgentRefused, BadAnswer) as error:
-        return Unreachable(agent.title, error.reason)
