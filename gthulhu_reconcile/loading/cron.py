@@ -23,7 +23,7 @@ def problem(line: str) -> str:
     """What is wrong with a cron line; empty where it is right."""
     count = len(line.split())
     if count != _FIELDS:
-        return f"has {count} fields; it needs {_FIELDS}: minute, hour, day of month, month, weekday"
+        return f"needs {_FIELDS} fields and has {count}"
     try:
         simulation = CronSim(line, _REFERENCE)
     except _FOREIGN_ERRORS as error:
@@ -38,14 +38,16 @@ def problem(line: str) -> str:
 
 def instants(line: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     """The instants of a right cron line that are later than ``after``, in UTC, ascending, each once."""
-    start = after.astimezone(zone)
-    simulation = CronSim(line, start)
+    simulation = CronSim(line, after.astimezone(zone))
     if simulation.fixup_tz is not None:
         # Beside a change of the clock the library counts in local time, and would lose or repeat what lies in it.
         simulation = CronSim(line, (after - _MARGIN).astimezone(zone))
     last = after
-    for found in simulation:
-        instant = found.astimezone(UTC)
+    while True:
+        try:
+            instant = next(simulation).astimezone(UTC)
+        except (StopIteration, OverflowError, ValueError):
+            return  # never again, or not before the end of the calendar
         if instant > last:
             last = instant
             yield instant

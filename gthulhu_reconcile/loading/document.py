@@ -22,6 +22,10 @@ class Places(Protocol):
         """Plain Python values."""
 
     @property
+    def line(self) -> int:
+        """Where it begins, 1-based."""
+
+    @property
     def whole(self) -> bool:
         """False where a part was left out on reading, so that its absence is no mistake of its own."""
 

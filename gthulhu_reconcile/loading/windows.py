@@ -1,0 +1,118 @@
+"""Time windows and suspensions: which policies hold at an instant, and when that changes next.
+
+A window begins at each instant of its cron line and lasts its duration in elapsed time, whatever clocks do
+meanwhile. Windows that touch or overlap are one: a policy whose window begins daily and lasts 30 hours holds always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from gthulhu_reconcile.loading import cron, zones
+from gthulhu_reconcile.model.policy import Candidate, Policy, Standing, Window
+
+_MAX_STEPS = 5_000
+_HORIZON = timedelta(days=366)
+_LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=32))
+_MARGIN = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A time in which a window is open; ``closes`` False: it is still open then, as far as one looks ahead."""
+
+    end: datetime
+    closes: bool
+
+
+def candidates(policies: Sequence[Policy], at: datetime) -> tuple[Candidate, ...]:
+    """Each policy with its standing at ``at``, which must be aware; in the order of ``policies``.
+
+    A candidate's ``ends_at`` is the end of the window it is in. It is None for a window that does not close within
+    a year or 5,000 beginnings: such a policy ends when a later plan says so.
+    """
+    return tuple(_candidate(policy, at.astimezone(UTC)) for policy in policies)
+
+
+def next_change(policies: Sequence[Policy], at: datetime) -> datetime | None:
+    """The first instant after ``at`` at which a policy's standing changes, in UTC; None where none ever does."""
+    now = at.astimezone(UTC)
+    return min((instant for policy in policies for instant in _changes(policy, now)), default=None)
+
+
+def _candidate(policy: Policy, at: datetime) -> Candidate:
+    suspension = policy.suspension
+    if suspension is not None and (suspension.until is None or at.timestamp() < suspension.until):
+        return Candidate(policy, Standing.SUSPENDED)
+    if policy.window is None:
+        return Candidate(policy)
+    span = _open(policy.window, at)
+    if span is None:
+        return Candidate(policy, Standing.INACTIVE)
+    return Candidate(policy, Standing.ACTIVE, int(span.end.timestamp()) if span.closes else None)
+
+
+def _changes(policy: Policy, at: datetime) -> Iterator[datetime]:
+    suspension = policy.suspension
+    if suspension is not None:
+        if suspension.until is None:
+            return
+        if at.timestamp() < suspension.until:
+            yield datetime.fromtimestamp(suspension.until, tz=UTC)
+            return
+    if policy.window is not None:
+        span = _open(policy.window, at)
+        if span is not None:
+            yield span.end
+        elif (begin := next(_begins(policy.window, at), None)) is not None:
+            yield begin
+
+
+def _begins(window: Window, after: datetime) -> Iterator[datetime]:
+    zone = zones.zone(window.time_zone)
+    if zone is None:
+        # Judged when it was loaded; the zone's file has gone since. Not knowing when it begins, it does not.
+        return iter(())
+    return cron.instants(window.cron, zone, after)
+
+
+def _open(window: Window, at: datetime) -> _Span | None:
+    begin = _running_since(window, at)
+    return None if begin is None else _span(window, begin)
+
+
+def _running_since(window: Window, at: datetime) -> datetime | None:
+    """The last beginning of a window that is open at ``at``."""
+    duration = timedelta(seconds=window.duration_seconds)
+    earliest = at - min(duration, at - datetime.min.replace(tzinfo=UTC) - _MARGIN)
+    # Looking back a little first: a line of every minute has half a million beginnings in a year.
+    for back in (*(step for step in _LOOK_BACK if step < at - earliest), at - earliest):
+        last = None
+        for begin in _begins(window, at - back):
+            if begin > at:
+                break
+            last = begin
+        if last is not None:
+            return last
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _span(window: Window, begin: datetime) -> _Span:
+    duration = timedelta(seconds=window.duration_seconds)
+    end, horizon = _later(begin, duration), _later(begin, _HORIZON)
+    for step, following in enumerate(_begins(window, begin)):
+        if following > end:
+            break
+        if step == _MAX_STEPS or following > horizon:
+            return _Span(end, closes=False)
+        end = _later(following, duration)
+    return _Span(end, closes=True)
+
+
+def _later(instant: datetime, by: timedelta) -> datetime:
+    last = datetime.max.replace(tzinfo=UTC, microsecond=0)
+    return last if instant > last - by else instant + by
