@@ -20,7 +20,7 @@ from gthulhu_agent.choosing import find_enforcer
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Enforcer
-from gthulhu_agent.engine import Clock, Engine
+from gthulhu_agent.engine import Clock, Engine, Scanner
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.secret import Secret
@@ -47,71 +47,112 @@ def serve(settings: Settings) -> None:
             listener.close()
 
 
+class Service:
+    """All parts of one agent. What differs in a test is passed in; everything else is made here."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        listener: Listener,
+        store: DesiredStore,
+        scanner: Scanner,
+        enforcer: Enforcer,
+        secret: Secret | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        self._settings = settings
+        self._listener = listener
+        metrics, conditions = Metrics(), Conditions()
+        self.engine = Engine(
+            scanner=scanner,
+            bind=bind,
+            enforcer=enforcer,
+            conditions=conditions,
+            interval=settings.scan_interval,
+            protected_units=settings.protected_units,
+            self_pid=os.getpid(),
+            clock=clock,
+            observe=metrics.pass_ended,
+        )
+        self.agent = Agent(node=settings.node, store=store, engine=self.engine, conditions=conditions, clock=clock)
+        metrics.watch(self.agent)
+        self.open = listener.loopback and secret is None
+        if self.open:
+            conditions.raise_(
+                ConditionKind.OPEN_ON_LOOPBACK,
+                "no secret is set: every user and program of this machine can steer it",
+                cure="name a --secret-file, or listen on a Unix socket",
+                now=clock.now,
+            )
+        handlers = Handlers(self.agent, metrics)
+        guards = Guards(secret, self.open, settings.body_deadline, settings.answer_deadline)
+        self._handlers = handlers
+        self._server = ApiServer(
+            Serving({route.operation: getattr(handlers, route.operation) for route in ROUTES}, guards, metrics),
+            metrics,
+            max_connections=settings.max_connections,
+            headers_deadline=settings.headers_deadline,
+        )
+
+    async def start(self) -> None:
+        """Take up what is stored, and answer.
+
+        Raises:
+            OSError: the state folder cannot be listed.
+        """
+        await self.agent.start()
+        await self._server.start(self._listener)
+
+    async def run(self, told: asyncio.Event) -> None:
+        """Enforce until ``told``.
+
+        Raises:
+            Exception: a loop ended by itself. That is a fault: let the process end, and be started again.
+        """
+        stopping = asyncio.create_task(told.wait())
+        engine = asyncio.create_task(self.engine.run())
+        watch = asyncio.create_task(self.agent.watch_store())
+        done, _ = await asyncio.wait([stopping, engine, watch], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        watch.cancel()
+        self.engine.end_loop()
+        await engine
+        for task in done:
+            task.result()
+
+    async def stop(self) -> None:
+        """Accept no more, let requests and pushes that run end, and leave what is enforced."""
+        await self._server.stop(self._settings.drain_deadline)
+        await self.agent.stop()
+        await self.engine.stop()
+        self._handlers.close()
+
+
 async def _run(
     settings: Settings, state: statedir.StateDirectory, enforcer: Enforcer, listener: Listener, secret: Secret | None
 ) -> None:
-    clock, conditions, metrics = Clock(), Conditions(), Metrics()
-    engine = Engine(
+    service = Service(
+        settings,
+        listener=listener,
+        store=DesiredStore(state.path),
         scanner=Discovery(pod_file=settings.pod_file),
-        bind=bind,
         enforcer=enforcer,
-        conditions=conditions,
-        interval=settings.scan_interval,
-        protected_units=settings.protected_units,
-        self_pid=os.getpid(),
-        clock=clock,
-        observe=metrics.pass_ended,
+        secret=secret,
     )
-    agent = Agent(node=settings.node, store=DesiredStore(state.path), engine=engine, conditions=conditions, clock=clock)
-    metrics.watch(agent)
-    open_to_all = listener.loopback and secret is None
-    if open_to_all:
-        conditions.raise_(
-            ConditionKind.OPEN_ON_LOOPBACK,
-            "no secret is set: every user and program of this machine can steer it",
-            cure="name a --secret-file, or listen on a Unix socket",
-            now=clock.now,
-        )
-    handlers = Handlers(agent, metrics)
-    serving = Serving(
-        {route.operation: getattr(handlers, route.operation) for route in ROUTES},
-        Guards(secret, open_to_all, settings.body_deadline, settings.answer_deadline),
-        metrics,
-    )
-    server = ApiServer(
-        serving, metrics, max_connections=settings.max_connections, headers_deadline=settings.headers_deadline
-    )
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
     try:
-        await agent.start()
+        await service.start()
     except OSError as error:
         raise AgentError(f"the state folder {state.path} cannot be read: {error.strerror or error}") from error
-    await server.start(listener)
-    state.announce(
-        statedir.Running(
-            os.getpid(), listener.address, None if settings.secret_file is None else str(settings.secret_file)
-        )
-    )
-    _log.info("serving", listen=listener.address, node=settings.node, enforcer=enforcer.name, open=open_to_all)
-    await _until_told_to_stop(engine, agent)
-    _log.info("stopping; what is enforced stays")
-    await server.stop(settings.drain_deadline)
-    await agent.stop()
-    await engine.stop()
-
-
-async def _until_told_to_stop(engine: Engine, agent: Agent) -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    waiting = asyncio.create_task(told.wait())
-    working = [asyncio.create_task(engine.run()), asyncio.create_task(agent.watch_store())]
-    done, _ = await asyncio.wait([waiting, *working], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    working[1].cancel()
-    for task in done:
-        task.result()  # a loop that ended by itself is a fault: let the process end, and be started again
-    engine_loop = working[0]
-    if not engine_loop.done():
-        engine.end_loop()
-        await engine_loop
+    secret_file = None if settings.secret_file is None else str(settings.secret_file)
+    state.announce(statedir.Running(os.getpid(), listener.address, secret_file))
+    _log.info("serving", listen=listener.address, node=settings.node, enforcer=enforcer.name, open=service.open)
+    try:
+        await service.run(told)
+    finally:
+        _log.info("stopping; what is enforced stays")
+        await service.stop()

@@ -27,6 +27,10 @@ class Handlers:
         self._metrics = metrics
         self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
 
+    def close(self) -> None:
+        """End the parser's thread."""
+        self._parser.shutdown()
+
     async def get_desired(self, _call: Call) -> Answer:
         """The set that holds, as it would be pushed."""
         held = self._agent.held

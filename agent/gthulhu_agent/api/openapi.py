@@ -1,8 +1,149 @@
-"""The API, described for machines: docs/agent-openapi.json is what :func:`document` gives."""
+"""The API, described for machines: docs/agent-openapi.json is what :func:`document` gives.
+
+``python -m gthulhu_agent.api.openapi FILE`` writes it, ``--check FILE`` fails where the file is another.
+"""
 
 from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gthulhu_agent import __version__
+from gthulhu_agent.api.answers import STATUS
+from gthulhu_agent.api.calls import ROUTES, Route
+from gthulhu_agent.api.schemas import Schema, ref, schemas
+from gthulhu_wire.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is said of a route: what it does, the schema of its answer, and the refusals of its own."""
+
+    summary: str
+    answer: str
+    refusals: tuple[Refusal, ...] = ()
+    also: int | None = None
+
+
+_TEXTS: Mapping[str, _Text] = {
+    "get_desired": _Text("The set that holds, as it would be pushed.", "DesiredSet"),
+    "put_desired": _Text(
+        "Take a set. 200 says that it is on disk; enforcement follows at once. The same set again is 200 again.",
+        "Acknowledgement",
+        (Refusal.FOREIGN_OWNER, Refusal.STALE_GENERATION, Refusal.NOT_STORED, Refusal.BUSY),
+    ),
+    "get_digest": _Text("What holds, without the intents.", "Acknowledgement"),
+    "get_state": _Text("What stands in the way, and what each intent has come to in the kernel.", "State"),
+    "get_pods": _Text("The pods that run here, as the node itself knows them.", "Pods", (Refusal.BUSY,)),
+    "get_process": _Text("One process: its group, what takes each thread, what the kernel says.", "Process"),
+    "post_revert": _Text("Put everything back, and keep hands off until resume.", "Reverted"),
+    "post_resume": _Text("Enforce what holds again.", "Resumed", (Refusal.NOT_STORED,)),
+    "get_health": _Text("Whether the process answers.", "Health"),
+    "get_ready": _Text("Whether what holds is enforced; 503 with the reasons.", "Ready", also=503),
+    "get_version": _Text("Who this is.", "Version"),
+    "get_openapi": _Text("This document.", ""),
+    "get_metrics": _Text("Everything that is counted, for Prometheus or as OpenMetrics.", "text"),
+}
+_EVERYWHERE = (
+    Refusal.BAD_REQUEST,
+    Refusal.FORBIDDEN,
+    Refusal.NOT_FOUND,
+    Refusal.METHOD_NOT_ALLOWED,
+    Refusal.TOO_SLOW,
+    Refusal.TOO_LARGE,
+    Refusal.INTERNAL,
+)
 
 
 def document() -> dict[str, object]:
     """OpenAPI 3.1."""
-    return {}
+    paths: dict[str, dict[str, object]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, _TEXTS[route.operation])
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gthulhu-agent",
+            "version": __version__,
+            "description": "The one way into a node's agent. Keys may be added to answers; clients skip what they do "
+            "not know. Requests with unknown keys are refused.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"secret": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas(),
+        },
+    }
+
+
+def text() -> str:
+    """The document as it is kept in docs/."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the document, or check that it is as written."""
+    check = arguments[:1] == ["--check"]
+    path = Path(arguments[-1])
+    if not check:
+        path.write_text(text(), encoding="utf-8")
+        return 0
+    if path.read_text(encoding="utf-8") == text():
+        return 0
+    sys.stderr.write(f"{path} is not what the code gives; write it: python -m gthulhu_agent.api.openapi {path}\n")
+    return 1
+
+
+def _operation(route: Route, told: _Text) -> dict[str, object]:
+    refusals = {*_EVERYWHERE, *told.refusals, *([Refusal.UNAUTHENTICATED] if route.secret else [])}
+    operation: dict[str, object] = {
+        "operationId": route.operation,
+        "summary": told.summary,
+        "security": [{"secret": []}] if route.secret else [],
+        "responses": {
+            "200": _response("Done.", _answer_schema(told)),
+            **({str(told.also): _response("Not ready.", _answer_schema(told))} if told.also else {}),
+            **_refusals(refusals),
+        },
+    }
+    parameters = [
+        *(_parameter(name, "path", {"type": "integer", "minimum": 0}) for name in route.pattern.groupindex),
+        *(_parameter(name, "query", {"type": "boolean", "default": False}) for name in route.query),
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.method == "PUT":
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref("DesiredSet")}}}
+    return operation
+
+
+def _parameter(name: str, place: str, schema: Schema) -> dict[str, object]:
+    return {"name": name, "in": place, "required": place == "path", "schema": schema}
+
+
+def _answer_schema(told: _Text) -> Schema | None:
+    if told.answer == "text":
+        return None
+    return ref(told.answer) if told.answer else {"type": "object"}
+
+
+def _response(description: str, schema: Schema | None) -> dict[str, object]:
+    content = (
+        {"text/plain": {"schema": {"type": "string"}}} if schema is None else {"application/json": {"schema": schema}}
+    )
+    return {"description": description, "content": content}
+
+
+def _refusals(refusals: set[Refusal]) -> dict[str, object]:
+    by_status: dict[int, list[str]] = {}
+    for refusal in Refusal:
+        if refusal in refusals:
+            by_status.setdefault(STATUS[refusal], []).append(refusal.value)
+    return {str(status): _response(", ".join(codes), ref("Refusal")) for status, codes in sorted(by_status.items())}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
