@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"gthulhu_reconcile.cli.commands.{cmd_name}")
-        command: click.Command = module.COMMAND
+        command: click.Command = module.command
         return command
 
     def resolve_command(

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import TextIO
 
@@ -55,8 +55,10 @@ class Terminal:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         environ = os.environ if environ is None else environ
+        err = err or sys.stderr
+        self._watched = err.isatty()
         self._out = _stream(out or sys.stdout, color, environ)
-        self._err = _stream(err or sys.stderr, color, environ)
+        self._err = _stream(err, color, environ)
 
     @property
     def width(self) -> int:
@@ -90,13 +92,13 @@ class Terminal:
         _print(self._err, Text(text) if isinstance(text, str) else text)
 
     @contextlib.contextmanager
-    def working(self, what: str) -> Iterator[None]:
+    def working(self, what: str) -> Iterator[Callable[[str], None]]:
         """Say on standard error what is going on for as long as it does; silent where nobody looks."""
-        if not self._err.is_terminal or self._err.is_dumb_terminal:
-            yield
+        if not self._watched or self._err.is_dumb_terminal:
+            yield lambda _: None
             return
-        with self._err.status(Text(what), spinner="line"):
-            yield
+        with self._err.status(Text(what), spinner="line") as status:
+            yield lambda text: status.update(Text(text))
 
     def confirm(self, question: str) -> bool:
         """Ask on standard error; only ``yes`` is yes. The end of input is no."""

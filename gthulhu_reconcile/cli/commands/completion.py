@@ -28,7 +28,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": ZshComplete, "fi
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @options.common
 @click.pass_context
-def COMMAND(ctx: click.Context, /, *, shell: str, **_: object) -> None:  # noqa: N802 - the name that main looks for
+def command(ctx: click.Context, /, *, shell: str, **_: object) -> None:
     """Print the completion script of SHELL."""
     root = ctx.find_root().command
     script = SHELLS[shell](root, {}, PROGRAM, COMPLETION_VARIABLE).source()

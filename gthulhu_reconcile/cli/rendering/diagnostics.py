@@ -63,13 +63,14 @@ def diagnostic(found: Diagnostic) -> Text:
     return text
 
 
-def tally(diagnostics: Sequence[Diagnostic], files: int) -> Text:
-    """The last line: how many of each, in how many files."""
+def tally(diagnostics: Sequence[Diagnostic], files: int, policies: int) -> Text:
+    """The last line: ``Valid: 12 policies in 3 files.``, or how many findings of each kind."""
     errors = sum(found.severity is Severity.ERROR for found in diagnostics)
     warnings = len(diagnostics) - errors
     text = Text()
     if not diagnostics:
-        return text.append("Valid", style="bold green").append(f": {count(files, 'file')}.")
+        text.append("Valid", style="bold green").append(": ")
+        return text.append(f"{count(policies, 'policy', 'policies')} in {count(files, 'file')}.")
     parts = [count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
     text.append(", ".join(parts), style=STYLES[Severity.ERROR if errors else Severity.WARNING])
     return text.append(f" in {count(files, 'file')}.")

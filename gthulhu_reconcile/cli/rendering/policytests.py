@@ -10,7 +10,7 @@ from gthulhu_reconcile.cli.policytests.running import CaseResult, Failure, Repor
 from gthulhu_reconcile.cli.rendering import github
 from gthulhu_reconcile.cli.rendering.diagnostics import address
 from gthulhu_reconcile.cli.rendering.junit import Case, Suite
-from gthulhu_reconcile.cli.rendering.words import count, place, policy_name, visible
+from gthulhu_reconcile.cli.rendering.words import place, policy_name, visible
 
 
 def results(report: Report) -> Iterator[Text]:
@@ -24,7 +24,7 @@ def results(report: Report) -> Iterator[Text]:
     yield _ending(report)
 
 
-def annotations(report: Report) -> list[str]:
+def github_lines(report: Report) -> list[str]:
     """GitHub annotations."""
     lines = [
         github.annotation(
