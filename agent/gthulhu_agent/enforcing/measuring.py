@@ -19,7 +19,9 @@ class MeasureOnly:
     name = "none"
     capabilities: tuple[str, ...] = ()
 
-    def __init__(self, why: str = "this agent was told to measure only", cure: str = "start it with --enforcer auto"):
+    def __init__(
+        self, why: str = "this agent was told to measure only", cure: str = "start it with --enforcer auto"
+    ) -> None:
         self._refused = Refused("priority", why, cure)
         self._patterns = Patterns()
         self._state: Mapping[IntentKey, IntentState] = {}

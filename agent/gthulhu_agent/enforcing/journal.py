@@ -1,0 +1,228 @@
+"""What was there before, on disk: so that a killed and restarted agent puts back the right values.
+
+It is written before the kernel is, so whatever the kernel says is the original, or a value that the journal names
+as ours. A file that does not read as it was written is put aside and its last good copy is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gthulhu_agent.discovery.snapshot import TaskId
+from gthulhu_agent.enforcing.binding import IntentKey
+from gthulhu_agent.enforcing.records import CgroupRecord, Held, ThreadRecord
+
+_MAGIC = "gthulhu-journal-1"
+_MAX_BYTES = 256 << 20
+
+
+class JournalError(OSError):
+    """The journal cannot be written; nothing may be changed that it does not know."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered now, by thread and by path of the cgroup."""
+
+    threads: dict[TaskId, ThreadRecord] = field(default_factory=dict)
+    cgroups: dict[str, CgroupRecord] = field(default_factory=dict)
+
+
+class Journal:
+    """One file, one writer (the agent holds a lock on its state directory).
+
+    Records of another boot are void: the kernel forgot those values itself.
+    """
+
+    def __init__(self, path: Path, boot: str) -> None:
+        self._path = path
+        self._copy = path.with_name(path.name + ".last")
+        self._boot = boot
+        self._saved: bytes | None = None
+
+    def load(self) -> tuple[Memory, tuple[str, ...]]:
+        """What was saved last, and what people must know about it."""
+        conditions: list[str] = []
+        for path in (self._path, self._copy):
+            try:
+                data = _read(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                conditions.append(f"{path} cannot be read: {error.strerror}")
+                continue
+            try:
+                memory = _decode(data, self._boot)
+            except (ValueError, TypeError, KeyError, IndexError):
+                conditions.append(_put_aside(path))
+                continue
+            if path == self._path:
+                self._saved = data
+            elif conditions:
+                conditions.append(f"went on with the last good copy, {path}; what changed after it is not known")
+            return memory, tuple(conditions)
+        if conditions:
+            conditions.append(
+                "no good copy is left: values that stand in the kernel now are taken as their owners' own"
+            )
+        return Memory(), tuple(conditions)
+
+    def save(self, memory: Memory) -> None:
+        """Make ``memory`` durable; nothing is written where nothing changed.
+
+        Raises:
+            JournalError: what was saved before still is.
+        """
+        data = _encode(memory, self._boot)
+        if data == self._saved:
+            return
+        new = self._path.with_name(self._path.name + ".new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _write_durably(new, data)
+            self._keep_copy()
+            new.replace(self._path)
+            _sync_directory(self._path.parent)
+        except OSError as error:
+            raise JournalError(error.errno, f"{self._path} cannot be written: {error.strerror}") from error
+        self._saved = data
+
+    def _keep_copy(self) -> None:
+        if self._saved is None:
+            return
+        link = self._path.with_name(self._path.name + ".link")
+        link.unlink(missing_ok=True)
+        try:
+            os.link(self._path, link)
+        except FileNotFoundError:
+            return
+        link.replace(self._copy)
+
+
+def boot_id(proc: Path = Path("/proc")) -> str:
+    """The running kernel's boot, empty where /proc does not say."""
+    try:
+        return (proc / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MAX_BYTES + 1)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_aside(path: Path) -> str:
+    aside = path.with_name(path.name + ".damaged")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"{path} is damaged and cannot be put aside: {error.strerror}"
+    return f"{path} was damaged and is kept as {aside}"
+
+
+def _encode(memory: Memory, boot: str) -> bytes:
+    names = _Names()
+    body = {
+        "boot": boot,
+        "threads": [_thread_row(record, names) for _, record in sorted(memory.threads.items())],
+        "weights": [_weight_row(record, names) for _, record in sorted(memory.cgroups.items())],
+    }
+    body["cgroups"], body["intents"] = list(names.cgroups), [list(key) for key in names.intents]
+    payload = json.dumps(body, separators=(",", ":")).encode()
+    return f"{_MAGIC} {hashlib.sha256(payload).hexdigest()}\n".encode() + payload
+
+
+def _decode(data: bytes, boot: str) -> Memory:
+    head, _, payload = data.partition(b"\n")
+    if head.decode() != f"{_MAGIC} {hashlib.sha256(payload).hexdigest()}":
+        raise ValueError("checksum")
+    body = json.loads(payload)
+    memory = Memory()
+    if body["boot"] != boot:
+        return memory
+    cgroups: list[str] = body["cgroups"]
+    intents: list[IntentKey] = [(uid, namespace, name) for uid, namespace, name in body["intents"]]
+    for tid, start, pid, since, cgroup, intent, orphan, slice_, nice in body["threads"]:
+        key = TaskId(tid, start)
+        memory.threads[key] = ThreadRecord(
+            key, pid, cgroups[cgroup], since, intents[intent], bool(orphan), _unheld(slice_), _unheld(nice)
+        )
+    for path, inode, keys, orphan, weight, unit, unset in body["weights"]:
+        held = _unheld(weight)
+        if held is None:
+            raise ValueError("a weight without value")
+        mine = tuple(intents[number] for number in keys)
+        memory.cgroups[path] = CgroupRecord(path, inode, mine, held, bool(orphan), unit, bool(unset))
+    return memory
+
+
+def _thread_row(record: ThreadRecord, names: _Names) -> list[object]:
+    return [
+        record.id.tid,
+        record.id.start,
+        record.pid,
+        record.since,
+        names.cgroup(record.cgroup),
+        names.intent(record.intent),
+        int(record.orphan),
+        _held(record.slice),
+        _held(record.nice),
+    ]
+
+
+def _weight_row(record: CgroupRecord, names: _Names) -> list[object]:
+    return [
+        record.path,
+        record.inode,
+        [names.intent(key) for key in record.intents],
+        int(record.orphan),
+        _held(record.weight),
+        record.unit,
+        int(record.unset),
+    ]
+
+
+def _held(held: Held | None) -> list[int] | None:
+    return None if held is None else [held.original, *held.wrote]
+
+
+def _unheld(value: list[int] | None) -> Held | None:
+    if value is None:
+        return None
+    original, first, *more = value
+    return Held(original, (first, *more))
+
+
+class _Names:
+    """Numbers for names that repeat."""
+
+    def __init__(self) -> None:
+        self.cgroups: dict[str, int] = {}
+        self.intents: dict[IntentKey, int] = {}
+
+    def cgroup(self, path: str) -> int:
+        return self.cgroups.setdefault(path, len(self.cgroups))
+
+    def intent(self, key: IntentKey) -> int:
+        return self.intents.setdefault(key, len(self.intents))

@@ -1,0 +1,311 @@
+"""Slices and nice values of threads: read, remembered, written, read back, put back.
+
+A round goes ``look`` (read the kernel, decide, remember), then whoever owns the journal makes it durable, then
+``write`` or, where it could not be made durable, ``abandon``; last ``release`` for what is held no more.
+Cost of a round in which nothing changed: one sched_getattr per thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from gthulhu_agent.discovery.snapshot import TaskId
+from gthulhu_agent.enforcing.binding import IntentKey
+from gthulhu_agent.enforcing.lineage import Inherited, Lineage
+from gthulhu_agent.enforcing.priorities import nice_at
+from gthulhu_agent.enforcing.protocol import Refused
+from gthulhu_agent.enforcing.records import Held, Seen, ThreadRecord, hold
+from gthulhu_agent.enforcing.refusing import not_remembered, refused_thread
+from gthulhu_agent.enforcing.sched_attr import FAIR, Attributes
+from gthulhu_agent.enforcing.tasks import Tasks
+from gthulhu_agent.enforcing.thread_writing import ThreadWriter, Write
+
+_MOST_SWEEPS = 8
+"""Rounds in which children of restored threads are looked for; each finds only what was forked during the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How one thread shall run; with neither slice nor priority, as its owner left it.
+
+    Attributes:
+        slice_ns: custom slice; None leaves the thread's own.
+        priority: steps that nice carries; 0 leaves the thread's own nice.
+    """
+
+    thread: TaskId
+    pid: int
+    cgroup: str
+    intent: IntentKey
+    orphan: bool = False
+    slice_ns: int | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of one wish: what the kernel says now (None where it keeps that to itself), and what it refused."""
+
+    attributes: Attributes | None
+    refused: tuple[Refused, ...] = ()
+    nice_from: int | None = None
+    """The owner's nice value, where ours stands now."""
+
+    @property
+    def touchable(self) -> bool:
+        """False for realtime, deadline and idle-policy threads."""
+        return self.attributes is None or self.attributes.policy in FAIR
+
+
+@dataclass(slots=True)
+class Round:
+    """What one apply did to threads."""
+
+    found: dict[TaskId, Found] = field(default_factory=dict)
+    writes: list[Write] = field(default_factory=list)
+    drifted: list[TaskId] = field(default_factory=list)
+    threads_set: int = 0
+    restored: int = 0
+    forgotten: int = 0
+    refusals: list[Refused] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the journal has anything new to learn. A child born right is not worth a write: its parent is there."""
+        return bool(self.writes or self.restored or self.forgotten)
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One of a thread's two values: what to remember during and after the write, and what shall stand."""
+
+    during: Held | None
+    after: Held | None
+    target: int
+    drifted: bool = False
+
+
+class Threads:
+    """Works on the ``records`` that the journal saves; see the module for the order of calls."""
+
+    def __init__(self, tasks: Tasks, records: dict[TaskId, ThreadRecord]) -> None:
+        self._tasks = tasks
+        self._records = records
+        self._judged: set[TaskId] = set()
+
+    def look(self, wishes: Sequence[Wish], bystanders: Iterable[Wish], writer: ThreadWriter) -> Round:
+        """Decide for each wished thread, and for those of the same groups that no rule takes.
+
+        The latter are looked at once: if they were born with values of ours, they get their parent's original ones.
+        """
+        done = Round()
+        lineage = Lineage(self._records.values(), self._tasks)
+        decided: list[tuple[Wish, Attributes, ThreadRecord | None]] = []
+        # All of descent first: deciding changes the records that it is judged by.
+        for wish in (*wishes, *self._unjudged(bystanders)):
+            try:
+                now = writer.read(wish.thread.tid)
+            except OSError as error:
+                done.found[wish.thread] = Found(None, (refused_thread("slice", error),))
+                continue
+            if now is None:
+                continue
+            record = self._records.get(wish.thread)
+            if record is None and now.policy in FAIR:
+                born = lineage.inherited(wish.thread, wish.pid, wish.cgroup, slice_ns=now.slice_ns, nice=now.nice)
+                record = _born(wish, born)
+            decided.append((wish, now, record))
+        for wish, now, record in decided:
+            self._decide(wish, now, record, done)
+        return done
+
+    def abandon(self, done: Round, error: OSError) -> None:
+        """Drop those writes that the journal would have to know and cannot."""
+        dropped = [write for write in done.writes if write.needs_memory]
+        done.writes = [write for write in done.writes if not write.needs_memory]
+        for write in dropped:
+            self._remember(write.thread, write.former)
+            found = done.found[write.thread]
+            refused = tuple(not_remembered(what, error) for what in write.changes)
+            done.found[write.thread] = replace(found, refused=(*found.refused, *refused))
+            done.refusals += refused
+
+    def write(self, done: Round, writer: ThreadWriter) -> None:
+        """Carry out what ``look`` decided, after the journal has it."""
+        for write in done.writes:
+            written = writer.put(write)
+            done.refusals += written.refused
+            now = written.now
+            if now is None:
+                self._remember(write.thread, None)
+                del done.found[write.thread]
+                continue
+            slice_kept, nice_kept = now.slice_ns == write.slice_ns, now.nice == write.nice
+            self._remember(write.thread, _reached(write, slice_kept=slice_kept, nice_kept=nice_kept))
+            if slice_kept and nice_kept:
+                done.threads_set += write.after is not None
+                done.restored += write.after is None
+            nice_from = done.found[write.thread].nice_from if nice_kept else None
+            done.found[write.thread] = Found(now, written.refused, nice_from)
+
+    def release(
+        self,
+        kept: Collection[TaskId],
+        ended: Collection[IntentKey],
+        writer: ThreadWriter,
+        done: Round,
+        *,
+        everything: bool,
+    ) -> list[ThreadRecord]:
+        """Put back every remembered thread that is not in ``kept``; those that need it no more.
+
+        Orphans are forgotten as they are, unless their intent ended by itself or ``everything`` goes back. What
+        cannot be put back now (a thread that has become realtime) stays remembered.
+        """
+        released: list[ThreadRecord] = []
+        for record in [record for record in self._records.values() if record.id not in kept]:
+            if record.orphan and not everything and record.intent not in ended:
+                self._remember(record.id, None)
+                done.forgotten += 1
+            elif self._restore(record, writer, done):
+                self._remember(record.id, None)
+                released.append(record)
+        return released
+
+    def sweep(
+        self,
+        released: Sequence[ThreadRecord],
+        members: Callable[[str], Iterable[int]],
+        writer: ThreadWriter,
+        done: Round,
+    ) -> None:
+        """Put back children of ``released`` that nobody has seen yet.
+
+        Their parents are back to normal, so what is forked from now on is right by itself; what was forked before
+        is looked for until nothing is found.
+        """
+        lineage = Lineage(released, self._tasks)
+        scopes = {record.cgroup for record in released if record.cgroup}
+        processes = {record.pid for record in released}
+        seen = {record.id.tid for record in released} | {thread.tid for thread in self._records}
+        for _ in range(_MOST_SWEEPS if released else 0):
+            strays = {tid: "" for pid in processes for tid in self._tasks.family(pid)}
+            strays.update((tid, scope) for scope in scopes for tid in members(scope))
+            fresh = sorted(strays.keys() - seen)
+            if not fresh:
+                return
+            for tid in fresh:
+                self._restore_stray(tid, strays[tid], lineage, writer, done)
+            seen.update(fresh)
+
+    def forget_dead(self, alive: Collection[TaskId], writer: ThreadWriter) -> None:
+        """Drop what is remembered about threads that have ended; ``alive`` are known not to have."""
+        for thread in [thread for thread in self._records if thread not in alive]:
+            if not writer.is_there(thread):
+                del self._records[thread]
+
+    def _unjudged(self, bystanders: Iterable[Wish]) -> list[Wish]:
+        everyone = {wish.thread: wish for wish in bystanders}
+        known = self._judged | self._records.keys()
+        self._judged = set(everyone)
+        return [wish for thread, wish in everyone.items() if thread not in known]
+
+    def _decide(self, wish: Wish, now: Attributes, record: ThreadRecord | None, done: Round) -> None:
+        if now.policy not in FAIR:
+            done.found[wish.thread] = Found(now)
+            return
+        slice_ = _value(record.slice if record else None, now.slice_ns, _constant(wish.slice_ns))
+        nice = _value(record.nice if record else None, now.nice, _nice(wish.priority))
+        if slice_.drifted or nice.drifted:
+            done.drifted.append(wish.thread)
+        done.found[wish.thread] = Found(now, nice_from=nice.after.original if nice.after else None)
+        since = record.since if record else self._tasks.clock()
+        during = _record(wish, since, slice_.during, nice.during)
+        after = _record(wish, since, slice_.after, nice.after)
+        if (slice_.target, nice.target) == (now.slice_ns, now.nice):
+            self._remember(wish.thread, _settled(after))
+            return
+        former = self._records.get(wish.thread)
+        self._remember(wish.thread, during)
+        done.writes.append(Write(wish.thread, now, nice.target, slice_.target, former, during, after))
+
+    def _restore(self, record: ThreadRecord, writer: ThreadWriter, done: Round) -> bool:
+        try:
+            now = writer.read(record.id.tid) if writer.is_there(record.id) else None
+        except OSError:
+            return False
+        if now is None:
+            return True
+        if now.policy not in FAIR:
+            return False
+        slice_, nice = _value(record.slice, now.slice_ns, None).target, _value(record.nice, now.nice, None).target
+        if (slice_, nice) == (now.slice_ns, now.nice):
+            return True
+        written = writer.put(Write(record.id, now, nice, slice_, record, record, None))
+        done.refusals += written.refused
+        done.restored += not written.refused
+        return not written.refused
+
+    def _restore_stray(self, tid: int, cgroup: str, lineage: Lineage, writer: ThreadWriter, done: Round) -> None:
+        try:
+            start, now = self._tasks.start(tid), writer.read(tid)
+        except OSError:
+            return
+        if start is None or now is None or now.policy not in FAIR:
+            return
+        stray = Wish(TaskId(tid, start), self._tasks.process(tid), cgroup, ("", "", ""))
+        born = lineage.inherited(stray.thread, stray.pid, cgroup, slice_ns=now.slice_ns, nice=now.nice)
+        record = _born(stray, born)
+        if record is not None:
+            self._restore(record, writer, done)
+
+    def _remember(self, thread: TaskId, record: ThreadRecord | None) -> None:
+        if record is None:
+            self._records.pop(thread, None)
+        else:
+            self._records[thread] = record
+
+
+def _value(held: Held | None, now: int, target: Callable[[int], int] | None) -> _Value:
+    if target is None:
+        back = held.original if held is not None and held.seen(now) is Seen.OURS else now
+        return _Value(held, None, back)
+    wanted = hold(held, now, target)
+    return _Value(wanted, wanted, wanted.wanted, held is not None and held.seen(now) is not Seen.OURS)
+
+
+def _born(wish: Wish, born: Inherited) -> ThreadRecord | None:
+    return _record(wish, wish.thread.start, born.slice, born.nice)
+
+
+def _record(wish: Wish, since: int, slice_: Held | None, nice: Held | None) -> ThreadRecord | None:
+    if slice_ is None and nice is None:
+        return None
+    return ThreadRecord(wish.thread, wish.pid, wish.cgroup, since, wish.intent, wish.orphan, slice_, nice)
+
+
+def _constant(value: int | None) -> Callable[[int], int] | None:
+    return None if value is None else lambda _: value
+
+
+def _nice(priority: int) -> Callable[[int], int] | None:
+    return (lambda owner: nice_at(owner, priority)) if priority else None
+
+
+def _settled(record: ThreadRecord | None) -> ThreadRecord | None:
+    if record is None:
+        return None
+    slice_ = record.slice.settled() if record.slice else None
+    nice = record.nice.settled() if record.nice else None
+    return record if (slice_, nice) == (record.slice, record.nice) else replace(record, slice=slice_, nice=nice)
+
+
+def _reached(write: Write, *, slice_kept: bool, nice_kept: bool) -> ThreadRecord | None:
+    """What to remember after a write of which the kernel may have refused a part: that part is as it was before."""
+    kept = write.after or write.former
+    if kept is None:
+        return None
+    of_slice, of_nice = (write.after if ok else write.former for ok in (slice_kept, nice_kept))
+    slice_, nice = of_slice.slice if of_slice else None, of_nice.nice if of_nice else None
+    return None if slice_ is None and nice is None else replace(kept, slice=slice_, nice=nice)
