@@ -49,8 +49,12 @@ class Fingerprint:
 
     @property
     def newest_ns(self) -> int:
-        """When the last of all changes happened, in nanoseconds of the wall clock; 0 where nothing is there."""
-        return max((mark.changed_ns for group in self.marks.values() for mark in group.values()), default=0)
+        """When the last of all changes was made, in nanoseconds of the wall clock; 0 where nothing is there."""
+        return self.newest_ns_of(self.marks)
+
+    def newest_ns_of(self, resources: Iterable[str]) -> int:
+        """The same for some resources."""
+        return max((mark.changed_ns for name in resources for mark in self.marks[name].values()), default=0)
 
 
 def take(resources: Mapping[str, Iterable[Path]]) -> Fingerprint:

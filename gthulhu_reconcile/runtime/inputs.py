@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import BinaryIO
 
@@ -21,8 +22,8 @@ from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
 from gthulhu_reconcile.model.policy import Candidate
 from gthulhu_reconcile.observing import inventory
 from gthulhu_reconcile.observing.accepted import identify, read_accepted
-from gthulhu_reconcile.observing.local import LocalPods
-from gthulhu_reconcile.observing.podfile import PodFile
+from gthulhu_reconcile.observing.local import LocalSource
+from gthulhu_reconcile.observing.podfile import STDIN, FileSource
 from gthulhu_reconcile.observing.pods import Observation, PodSource
 from gthulhu_reconcile.planning.observed import Observed
 from gthulhu_reconcile.planning.resolving import Resolution, resolve
@@ -70,9 +71,23 @@ def load_policies(settings: Settings, *, stdin: BinaryIO | None = None) -> Loade
     return load(settings.policies, stdin=stdin, limits=settings.namespace_limits(), protected=settings.protection())
 
 
-def known_agents(settings: Settings) -> tuple[tuple[Agent, ...], tuple[Diagnostic, ...]]:
-    """The agents that the settings name, as written; those given by address have no node name yet."""
-    return inventory.agents(settings.agents)
+def known_agents(settings: Settings) -> tuple[Agent, ...]:
+    """The agents that the settings name, as written; those given by address have no node name yet.
+
+    Raises:
+        UserError: the inventory has errors; then the agents are not all that were meant.
+    """
+    return _agents(settings)[0]
+
+
+def _agents(settings: Settings) -> tuple[tuple[Agent, ...], tuple[Diagnostic, ...]]:
+    default = Settings.model_fields["agents"].default
+    if settings.offline and settings.agents == default and not any(Path(path).exists() for path in default):
+        return (), ()
+    agents, found = inventory.agents(settings.agents)
+    if any(one.severity is Severity.ERROR for one in found):
+        raise UserError("the inventory cannot be used", found)
+    return agents, found
 
 
 async def load_checked(settings: Settings, *, stdin: BinaryIO | None = None) -> Loaded:
@@ -81,6 +96,8 @@ async def load_checked(settings: Settings, *, stdin: BinaryIO | None = None) -> 
     Raises:
         UserError: one has an error that a person must mend.
     """
+    if STDIN in settings.policies and settings.pods == STDIN:
+        raise UserError("policies and pods cannot both come from standard input")
     loaded = await asyncio.to_thread(load_policies, settings, stdin=stdin)
     _stop_on_errors("the policies have errors", loaded.diagnostics)
     return loaded
@@ -93,6 +110,7 @@ async def observe(
     *,
     at: datetime,
     rng: Random,
+    stdin: BinaryIO | None = None,
     progress: Progress | None = None,
 ) -> Inputs:
     """Read everything but the policies.
@@ -101,17 +119,15 @@ async def observe(
         UserError: an input has an error that a person must mend; nothing is planned then. What merely could not be
             read is no such error: it is in :attr:`Inputs.unreadable`, and the planner holds on it.
     """
-    asking = _Asking(settings, client, rng, progress or tell_nobody)
-    agents, found = await asyncio.to_thread(known_agents, settings)
-    _stop_on_errors("the inventory has errors", found)
+    asking = _Asking(settings, client, rng, stdin, progress or tell_nobody)
+    agents, found = await asyncio.to_thread(_agents, settings)
     named, nameless = await asking.names(agents)
     observation = (await asking.pods(named).list()).with_inventory(named)
     _stop_on_errors("the pods have errors", observation.diagnostics)
 
     observed = Observed.of(observation.pods, observation.nodes)
     unreadable = (*loaded.unreadable, *observation.unreadable)
-    at_instant = candidates(loaded.policies, at)
-    resolution = resolve(at_instant, observed, settings.planning_options(unreadable))
+    at_instant, resolution = await asyncio.to_thread(_resolved, settings, loaded, observed, at, unreadable)
     accepted, silent = await asking.accepted(named, resolution)
     return Inputs(
         at=at,
@@ -127,6 +143,13 @@ async def observe(
     )
 
 
+def _resolved(
+    settings: Settings, loaded: Loaded, observed: Observed, at: datetime, unreadable: tuple[str, ...]
+) -> tuple[tuple[Candidate, ...], Resolution]:
+    at_instant = candidates(loaded.policies, at)
+    return at_instant, resolve(at_instant, observed, settings.planning_options(unreadable))
+
+
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """How agents are asked during one pass; under ``--offline`` none is."""
@@ -134,6 +157,7 @@ class _Asking:
     settings: Settings
     client: PassClient
     rng: Random
+    stdin: BinaryIO | None
     tell: Progress
 
     async def names(self, agents: Sequence[Agent]) -> tuple[tuple[Agent, ...], tuple[Unreachable, ...]]:
@@ -144,10 +168,10 @@ class _Asking:
 
     def pods(self, agents: tuple[Agent, ...]) -> PodSource:
         if self.settings.pods != LOCAL:
-            return PodFile(self.settings.pods)
+            return FileSource(self.settings.pods, stdin=self.stdin)
         if self.settings.offline:
             raise UserError("--offline asks no agent, so pods must come from a file: --pods FILE")
-        return LocalPods(self.client, agents, rng=self.rng, backoff=backoff(self.settings))
+        return LocalSource(self.client, agents, rng=self.rng, backoff=backoff(self.settings))
 
     async def accepted(
         self, agents: tuple[Agent, ...], resolution: Resolution
@@ -170,7 +194,7 @@ class _Asking:
 
 
 class Counted:
-    """Tells how far a phase is, one step at a time."""
+    """Tells how far a phase is; each call is one step."""
 
     def __init__(self, phase: str, of: int, tell: Progress) -> None:
         self._phase = phase
@@ -180,6 +204,7 @@ class Counted:
         tell(phase, 0, of)
 
     def __call__(self) -> None:
+        """One more is done."""
         self._done += 1
         self._tell(self._phase, self._done, self._of)
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from gthulhu_reconcile import __version__
 from gthulhu_reconcile.model.plan import Action, Guard, Plan
+from gthulhu_reconcile.runtime.connecting import OPERATIONS, OUTCOMES
 from gthulhu_reconcile.runtime.outcomes import Result
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -83,6 +84,16 @@ class Metrics:
         )
         self.guard_held = Gauge("gthulhu_guard_held", "Whether the guard holds the last plan.", ["guard"],
                                 registry=registry)  # fmt: skip
+        self.agent_requests = Counter(
+            "gthulhu_agent_requests", "Requests to agents.", ["op", "outcome"], registry=registry
+        )
+        self.agent_request_duration = Histogram(
+            "gthulhu_agent_request_duration_seconds",
+            "Time that requests to agents took, whatever their outcome.",
+            ["op"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
         self.agents = Gauge("gthulhu_agents", "Agents by where they stand.", ["state"], registry=registry)
         self.watch_last_event = Gauge(
             "gthulhu_watch_last_event_timestamp_seconds",
@@ -104,7 +115,13 @@ class Metrics:
         build = Gauge("gthulhu_build_info", "1, with the version as label.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._policies: set[str] = set()
+        self._suspended: set[str] = set()
         self._begin()
+
+    def requested(self, operation: str, outcome: str, seconds: float) -> None:
+        """Tell of one request to an agent."""
+        self.agent_requests.labels(operation, outcome).inc()
+        self.agent_request_duration.labels(operation).observe(seconds)
 
     def planned(self, plan: Plan) -> None:
         """Tell of a plan, whatever becomes of it."""
@@ -124,13 +141,13 @@ class Metrics:
         """Tell of all policies that there are; series of others go away."""
         for name in self._policies - ready.keys():
             self.policy_ready.remove(name)
-        for name in self._policies - suspended.keys():
-            self.policy_suspended.remove_by_labels({"policy": name})
+        for name in self._suspended - suspended.keys():
+            self.policy_suspended.remove(name)
         for name, value in ready.items():
             self.policy_ready.labels(name).set(value)
         for name, since in suspended.items():
             self.policy_suspended.labels(name).set(since)
-        self._policies = set(ready)
+        self._policies, self._suspended = set(ready), set(suspended)
 
     def _begin(self) -> None:
         for result in Result:
@@ -143,6 +160,10 @@ class Metrics:
             self.guard_held.labels(guard.value)
         for state in AgentState:
             self.agents.labels(state.value)
+        for operation in OPERATIONS:
+            self.agent_request_duration.labels(operation)
+            for outcome in OUTCOMES:
+                self.agent_requests.labels(operation, outcome)
         for resource in RESOURCES:
             self.watch_last_event.labels(resource)
         for reason in ("directories-changed", "no-notices"):

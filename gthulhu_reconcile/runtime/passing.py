@@ -82,13 +82,13 @@ class Passing:
             while causes := await self._causes.take():
                 await self.once(causes)
         finally:
-            self._stop_retrying()
+            self.stop_retrying()
 
     async def once(self, causes: Mapping[Cause, float]) -> Ended:
         """One pass, whatever becomes of it; a failed one is tried again later."""
         number = f"{self._rng.getrandbits(48):012x}"
         with structlog.contextvars.bound_contextvars(run=number):
-            self._stop_retrying()
+            self.stop_retrying()
             self.running = True
             try:
                 ended = await self._guarded(sorted(cause.value for cause in causes))
@@ -100,6 +100,12 @@ class Passing:
         self._settle(ended)
         self.last = ended
         return ended
+
+    def stop_retrying(self) -> None:
+        """Forget that a failed pass was to be tried again."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     async def _guarded(self, causes: list[str]) -> Ended | None:
         self._log.debug("pass begins", causes=causes)
@@ -146,11 +152,6 @@ class Passing:
             self._retry = asyncio.get_running_loop().call_later(wait, self._causes.post, Cause.RETRY)
         else:
             self._backoff.succeeded()
-
-    def _stop_retrying(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
 
 
 def _told(error: UserError) -> str:

@@ -6,6 +6,7 @@ dry run is the same pass with a client that raises when it is asked to write.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -100,17 +101,24 @@ async def make_plan(
     at = settings.instant(now or datetime.now(UTC))
     async with _client(settings, client, read_only=True) as opened:
         with _timed(seconds, "observe"):
-            inputs = await observe(settings, opened, loaded, at=at, rng=rng or SystemRandom(), progress=progress)
+            inputs = await observe(
+                settings, opened, loaded, at=at, rng=rng or SystemRandom(), stdin=stdin, progress=progress
+            )
     with _timed(seconds, "plan"):
-        plan = make(
-            inputs.candidates,
-            inputs.observed,
-            inputs.accepted,
-            settings.planning_options(inputs.unreadable),
-            unreachable=inputs.unreachable,
-            resolution=inputs.resolution,
-        )
+        # In a thread, since a large plan takes seconds and the service's probes want answers meanwhile.
+        plan = await asyncio.to_thread(_plan, inputs, settings)
     return Planned(plan, inputs, seconds)
+
+
+def _plan(inputs: Inputs, settings: Settings) -> Plan:
+    return make(
+        inputs.candidates,
+        inputs.observed,
+        inputs.accepted,
+        settings.planning_options(inputs.unreadable),
+        unreachable=inputs.unreachable,
+        resolution=inputs.resolution,
+    )
 
 
 async def execute(
@@ -135,7 +143,6 @@ async def execute(
             planned.inputs.agents,
             opened,
             owner=settings.owner,
-            adopt=settings.adopt,
             rng=rng or SystemRandom(),
             backoff=backoff(settings),
             report=lambda _outcome: counted(),

@@ -42,7 +42,8 @@ class Watch:
 
     Args:
         resources: what belongs to which resource; asked at every look, since settings change.
-        changed: called with the names of the resources that changed, once they rest.
+        changed: called with the names of the resources that changed, once they rest, and when the last of the changes
+            was made, in seconds of the wall clock.
         restarted: called with the reason whenever the kernel's notices had to be asked for again.
         settle: seconds for which nothing may change before a change counts.
         scan: seconds between two looks that no notice asked for.
@@ -53,7 +54,7 @@ class Watch:
     def __init__(
         self,
         resources: Callable[[], Resources],
-        changed: Callable[[tuple[str, ...]], None],
+        changed: Callable[[tuple[str, ...], float], None],
         restarted: Callable[[str], None],
         *,
         settle: Callable[[], float],
@@ -111,7 +112,7 @@ class Watch:
             if rested.directories != former.directories or _replaced(rested, former):
                 self._directories_moved.set()
             if changed := rested.changed(former):
-                self._changed(changed)
+                self._changed(changed, (rested.newest_ns_of(changed) or self._wall_ns()) / 1e9)
 
     async def _listen(self) -> None:
         while True:
