@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gthulhu_agent.discovery import procfs
 from gthulhu_agent.discovery.faults import Faults
@@ -27,6 +27,13 @@ class _Known:
     usage: bytes | None
     due: int
     worth: bool
+
+
+@dataclass(slots=True)
+class _Looked:
+    found: dict[int, Entry] = field(default_factory=dict)
+    fresh: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
 
 
 class Members:
@@ -107,38 +114,42 @@ class Members:
         A pid that was listed here may be another process, elsewhere, by the time it is looked at. A process that was
         known before cannot; one that is new counts when its pid is still listed after it was looked at.
         """
-        found: dict[int, Entry] = {}
+        looked = _Looked()
         for last in range(_ROUNDS):
-            fresh: list[int] = []
-            missing: list[int] = []
+            looked.fresh, looked.missing = [], []
             for pid in pids:
-                if pid not in found:
-                    self._look(cgroup, pid, found, fresh, missing)
-            if not fresh and not missing:
+                if pid not in looked.found:
+                    self._look(cgroup, pid, looked)
+            if not looked.fresh and not looked.missing:
                 break
             pids = self._tree.pids(path) or []
             listed = set(pids)
-            for pid in fresh:
+            for pid in looked.fresh:
                 if pid not in listed:
-                    self._processes.unsee(found.pop(pid))
-            hidden = [pid for pid in missing if pid in listed]
-            if last == _ROUNDS - 1 and hidden:
-                self._faults.count(f"{cgroup}: processes that {self._proc} does not show", len(hidden))
-        return found
+                    self._processes.unsee(looked.found.pop(pid))
+            if last == _ROUNDS - 1:
+                for pid in listed.intersection(looked.missing):
+                    self._faults.each(f"{cgroup}: processes that {self._proc} does not show", pid)
+        return looked.found
 
-    def _look(self, cgroup: str, pid: int, found: dict[int, Entry], fresh: list[int], missing: list[int]) -> None:
+    def _look(self, cgroup: str, pid: int, looked: _Looked) -> None:
         try:
             seen = self._processes.look(pid)
         except (OSError, ValueError) as error:
-            self._unreadable(cgroup, error)
+            self._unreadable(cgroup, pid, error)
             return
         if seen is None:
-            missing.append(pid)
+            looked.missing.append(pid)
             return
         entry, new = seen
-        found[pid] = entry
+        looked.found[pid] = entry
         if new:
-            fresh.append(pid)
+            looked.fresh.append(pid)
+
+    def _look_alone(self, cgroup: str, pid: int) -> Entry | None:
+        looked = _Looked()
+        self._look(cgroup, pid, looked)
+        return looked.found.get(pid)
 
     def _place_threads(self, cgroup: str, tids: list[int]) -> None:
         """Place the processes of a threaded cgroup that no domain lists.
@@ -150,11 +161,10 @@ class Members:
         for tid, leader in sorted(leaders.items(), key=lambda pair: pair[0] != pair[1]):
             if leader is None or leader in self._placed:
                 continue
-            found: dict[int, Entry] = {}
-            self._look(cgroup, leader, found, [], [])
-            where = self._where(leader) if found else None
-            if where is not None:
-                self._place(cgroup if tid != leader else where, found.values())
+            entry = self._look_alone(cgroup, leader)
+            where = self._where(leader)
+            if entry is not None and where is not None:
+                self._place(cgroup if tid != leader else where, [entry])
 
     def _leader_of(self, tid: int) -> int | None:
         try:
@@ -173,37 +183,29 @@ class Members:
             where = self._where(pid)
             if before is None or where is None:
                 continue
-            found: dict[int, Entry] = {}
             # Looked at after it was asked: the answer was this process's, not that of the pid's next owner.
-            self._look(where, pid, found, [], [])
-            if any(entry is before for entry in found.values()):
+            if self._look_alone(where, pid) is before:
                 self._placed[pid] = where
 
     def _where(self, pid: int) -> str | None:
         try:
             text = procfs.read(f"{self._proc}/{pid}/cgroup", most=_MOST)
         except OSError as error:
-            self._unreadable("", error)
+            self._unreadable("", pid, error)
             return None
         return self._layout.cgroup_of((text or b"").decode(errors="surrogateescape"))
 
     def _look_beyond(self) -> None:
         """Say so where processes run in cgroups that this mount does not show."""
-        outside = 0
         for pid in procfs.numbers_in(self._proc):
-            if pid in self._placed:
-                continue
-            found: dict[int, Entry] = {}
-            self._look("", pid, found, [], [])
-            if not found or found[pid].kernel:
+            entry = None if pid in self._placed else self._look_alone("", pid)
+            if entry is None or entry.kernel:
                 continue
             if (where := self._where(pid)) is None:
-                outside += 1
+                self._faults.each(f"{self._layout.root}: processes in cgroups that are not mounted here", pid)
             else:
-                self._place(where, found.values())
-        if outside:
-            self._faults.count(f"{self._layout.root}: processes in cgroups that are not mounted here", outside)
+                self._place(where, [entry])
 
-    def _unreadable(self, cgroup: str, error: OSError | ValueError) -> None:
+    def _unreadable(self, cgroup: str, pid: int, error: OSError | ValueError) -> None:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        self._faults.count(f"{cgroup or self._proc}: processes that cannot be read: {why}")
+        self._faults.each(f"{cgroup or self._proc}: processes that cannot be read: {why}", pid)

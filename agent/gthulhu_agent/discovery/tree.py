@@ -101,7 +101,7 @@ class Tree:
         found = sorted(set(map(int, data.split())))
         if found and found[0] == 0:
             hidden = data.split().count(b"0")
-            self._faults.count(f"{self._shown(cgroup)}: processes of another pid namespace", hidden)
+            self._faults.many(f"{self._shown(cgroup)}: processes of another pid namespace", hidden)
             del found[0]
         return found
 
