@@ -34,6 +34,9 @@ MAX_LIST = 256
 MAX_COUNTER = 2**53 - 1
 """Above this, JSON numbers lose their last digits in most languages (RFC 8259, section 6)."""
 
+_LAST_INSTANT = 253_402_300_799
+"""9999-12-31T23:59:59Z, the last second that RFC 3339 can write."""
+
 _E = TypeVar("_E", bound=Enum)
 _T = TypeVar("_T")
 
@@ -215,7 +218,10 @@ def _instant(value: object, path: str) -> int:
         raise WireError(path, "must be an instant as in 2026-01-31T08:00:00Z") from None
     if instant.tzinfo is None:
         raise WireError(path, "must name its offset, as in 2026-01-31T08:00:00Z")
-    return int(instant.timestamp())
+    seconds = int(instant.timestamp())
+    if not 0 <= seconds <= _LAST_INSTANT:
+        raise WireError(path, "must be between 1970 and 9999, in UTC")
+    return seconds
 
 
 def _optional(value: object, path: str, read: Callable[[object, str], _T]) -> _T | None:

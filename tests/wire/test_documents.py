@@ -75,3 +75,11 @@ def test_a_fault_is_named_by_its_path(fault: Callable[[dict[str, Any]], None], p
 def test_a_body_that_is_no_object_is_refused(value: object) -> None:
     with pytest.raises(WireError, match="must be an object"):
         read_desired(value)
+
+
+@pytest.mark.parametrize("instant", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z"])
+def test_an_instant_that_cannot_be_written_in_utc_is_refused_where_it_stands(instant: str) -> None:
+    body = _body()
+    body["intents"][0]["terms"]["endsAt"] = instant
+    with pytest.raises(WireError, match=r"intents\[0\]\.terms\.endsAt: must be between 1970 and 9999"):
+        read_desired(body)
