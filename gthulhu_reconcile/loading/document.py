@@ -29,6 +29,10 @@ class Places(Protocol):
     def whole(self) -> bool:
         """False where a part was left out on reading, so that its absence is no mistake of its own."""
 
+    @property
+    def sound(self) -> bool:
+        """False where any fault was found on reading."""
+
     def diagnose(
         self,
         code: Code,
@@ -73,12 +77,14 @@ class Document:
         value: plain Python values, YAML 1.2 core.
         line: where it begins, 1-based.
         whole: False where a part was refused and left out, so that its absence is no mistake of its own.
+        sound: False where the reader found any fault in it, as a duplicate key.
         events: what it cost to read.
     """
 
     value: Value
     line: int
     whole: bool
+    sound: bool
     events: int
     _source: Source = field(repr=False)
     _root: Node = field(repr=False)

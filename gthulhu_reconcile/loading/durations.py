@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 MAX_LENGTH = 64
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h|d)")
@@ -18,6 +19,7 @@ _NANOSECONDS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> int:
     """Nanoseconds; a day is 24 hours.
 

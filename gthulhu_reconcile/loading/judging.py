@@ -62,7 +62,7 @@ class _Judging:
         """The value at ``pointer``; None where there is none, or its mistake has been told."""
         value: object = self.document.value
         for depth, part in enumerate(pointer, 1):
-            if pointer_text(pointer[:depth]) in self._told or not isinstance(value, dict):
+            if not isinstance(value, dict) or (self._told and pointer_text(pointer[:depth]) in self._told):
                 return None
             value = value.get(part)
         return value

@@ -21,13 +21,3 @@ def problem(pattern: str) -> str:
         reason = error.args[0] if error.args else "is not a pattern"
         return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     return ""
-
-
-def search(pattern: str, text: str) -> bool:
-    """Whether ``pattern``, which must be right, is found in ``text``."""
-    return _compiled(pattern).search(text) is not None
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re2._Regexp:
-    return re2.compile(pattern, _OPTIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from gthulhu_reconcile.loading.judging import Rules, judge
 from gthulhu_reconcile.loading.schema_check import check
 from gthulhu_reconcile.loading.schemas import policy_schema
 from gthulhu_reconcile.loading.source import shown, whole_file
-from gthulhu_reconcile.loading.yamltree import Limits, parse_partly
+from gthulhu_reconcile.loading.yamltree import Limits, open_reader
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 from gthulhu_reconcile.model.policy import Policy
 from gthulhu_reconcile.planning.options import LimitsByNamespace, Protection
@@ -59,7 +59,7 @@ class LoadLimits:
 
     reading: ReadLimits = field(default_factory=ReadLimits)
     file: Limits = field(default_factory=Limits)
-    events: int = 300_000
+    events: int = 200_000
     documents: int = 4_000
     findings: int = 1_000
 
@@ -112,13 +112,21 @@ class _Loading:
     def take(self, content: Content) -> None:
         """Read one file."""
         self._files.append(content.path)
-        parsed = parse_partly(content.data, content.path, limits=self._bounds.file)
-        findings = list(parsed.diagnostics)
-        for document in parsed.documents:
-            if len(findings) >= self._bounds.file.findings or not self._affordable(document, findings):
-                break
+        reader = open_reader(content.data, content.path, limits=self._bounds.file)
+        if isinstance(reader, Diagnostic):
+            self.refuse(reader)
+            return
+        findings: list[Diagnostic] = []
+        for document in reader.documents():
+            self._events += document.events
             for places in _policies_in(document, findings):
+                if len(findings) >= self._bounds.file.findings or not self._affordable(places, findings):
+                    break
                 findings += self._policy(places, content.path)
+            if self.full or len(findings) >= self._bounds.file.findings:
+                break
+        findings += reader.diagnostics
+        findings.sort(key=lambda finding: (finding.span.line, finding.span.column))
         self._keep(content.path, findings)
 
     def result(self, paths: Sequence[str]) -> Loaded:
@@ -137,8 +145,7 @@ class _Loading:
         ordered = tuple(self._policies[key] for key in sorted(self._policies))
         return Loaded(ordered, tuple(self._diagnostics), tuple(self._unreadable), tuple(self._files))
 
-    def _affordable(self, document: Document, findings: list[Diagnostic]) -> bool:
-        self._events += document.events
+    def _affordable(self, document: Places, findings: list[Diagnostic]) -> bool:
         self._documents += 1
         if self._events <= self._bounds.events and self._documents <= self._bounds.documents:
             return True
@@ -151,8 +158,7 @@ class _Loading:
         findings = list(check(places, policy_schema()))
         told = frozenset(finding.pointer for finding in findings if finding.code not in _ABOUT_ABSENCE)
         findings += judge(places, self._rules, told)
-        findings.sort(key=lambda finding: (finding.span.line, finding.span.column))
-        if places.whole and not any(finding.severity is Severity.ERROR for finding in findings):
+        if places.sound and not any(finding.severity is Severity.ERROR for finding in findings):
             try:
                 policy = compile_policy(read_model(places.value), source=path, line=places.line)
             except ValidationError as error:
@@ -193,12 +199,10 @@ class _Loading:
             self.full = True
 
 
-def _policies_in(document: Document, findings: list[Diagnostic]) -> Sequence[Places]:
+def _policies_in(document: Document, findings: list[Diagnostic]) -> Iterable[Places]:
     """The policies of a document: itself, or the strategies that it lists; an empty document has none."""
     if document.value is None:
         return ()
-    if not strategies.is_strategies(document.value):
-        return (document,)
-    converted, problems = strategies.convert(document)
-    findings += problems
-    return converted
+    if strategies.is_strategies(document.value):
+        return strategies.convert(document, findings)
+    return (document,)

@@ -12,11 +12,10 @@ from typing import cast
 
 from jsonschema.exceptions import ValidationError
 
-from gthulhu_reconcile.loading import patterns
 from gthulhu_reconcile.loading.document import Places, Pointer, Value
 from gthulhu_reconcile.loading.resemblance import resembling
 from gthulhu_reconcile.loading.source import shown
-from gthulhu_reconcile.loading.validator import Schema, errors_of, resolved
+from gthulhu_reconcile.loading.validator import Schema, errors_of, fits, resolved
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
 
 MAX_FINDINGS = 100
@@ -122,7 +121,8 @@ class _Telling:
             # jsonschema has one error for each missing key, and names it in its message only.
             if key in given or not (error.message == "missing" or error.message.startswith(f"{key!r} is")):
                 continue
-            misspelt = any(resembling(other, [key]) for other in given if other not in properties)
+            strange = islice((other for other in given if other not in properties), MAX_FINDINGS)
+            misspelt = any(resembling(other, [key]) for other in strange)
             if self._document.whole and not misspelt:
                 hint = str(properties.get(key, {}).get("description", ""))
                 message = f"{shown(key)} is missing" + (f" in {_called(pointer)}" if pointer else "")
@@ -148,7 +148,7 @@ class _Telling:
     def _quoted(self, pointer: Pointer, schema: Schema) -> str:
         written = self._document.written(pointer)
         pattern = schema.get("pattern")
-        if isinstance(pattern, str) and not patterns.search(pattern, written):
+        if isinstance(pattern, str) and not fits(pattern, written):
             return str(schema.get("patternErrorMessage", ""))
         return f'write "{written}"'
 
@@ -195,7 +195,8 @@ class _Telling:
         if not isinstance(given, dict) or not self._document.whole:
             return
         known = _properties(schema)
-        if any(resembling(key, keys) for key in given if key not in known):
+        strange = islice((key for key in given if key not in known), MAX_FINDINGS)
+        if any(resembling(key, keys) for key in strange):
             return
         useful = [key for key in keys if not known.get(key, {}).get("deprecated")]
         code = Code(str(schema.get("x-diagnostic", Code.MISSING_KEY.value)))

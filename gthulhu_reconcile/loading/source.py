@@ -13,6 +13,7 @@ from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 
 MAX_SNIPPET_WIDTH = 240
 MAX_SHOWN = 60
+MAX_POINTER = 1024
 _CONTEXT_LINES = 1
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -134,5 +135,6 @@ def decode(data: bytes, path: str) -> Source | Diagnostic:
 
 
 def pointer_text(parts: Sequence[str | int]) -> str:
-    """JSON pointer (RFC 6901) of a path of keys and indices."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    """JSON pointer (RFC 6901) of a path of keys and indices, cut where a hostile key would make it endless."""
+    text = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return text if len(text) <= MAX_POINTER else text[:MAX_POINTER]

@@ -48,16 +48,13 @@ def is_strategies(value: Value) -> bool:
     return _is_strategy(value) or "strategies" in value or (isinstance(value.get("data"), dict) and "success" in value)
 
 
-def convert(document: Document) -> tuple[Sequence[Places], list[Diagnostic]]:
-    """Each strategy as a policy document that still knows where it is written, and what is wrong with the list."""
-    findings: list[Diagnostic] = []
-    found: list[Places] = []
+def convert(document: Document, findings: list[Diagnostic]) -> Iterator[Places]:
+    """Each strategy as a policy document that still knows where it is written; what is wrong goes to ``findings``."""
     for pointer, value in _strategies(document, findings):
         if isinstance(value, dict):
-            found.append(_convert(document, pointer, value, findings))
+            yield _convert(document, pointer, value, findings)
         else:
             findings.append(document.diagnose(Code.WRONG_TYPE, pointer, "a strategy must be a mapping"))
-    return found, findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +64,7 @@ class Converted:
     value: Value
     line: int
     whole: bool
+    sound: bool
     document: Document
     root: Pointer
     origins: Mapping[Pointer, Pointer]
@@ -126,6 +124,7 @@ def _strategies(document: Document, findings: list[Diagnostic]) -> Iterator[tupl
 
 def _convert(document: Document, root: Pointer, strategy: Mapping[str, Value], findings: list[Diagnostic]) -> Converted:
     given: dict[str, str] = {}
+    before = len(findings)
     for key in strategy:
         lowered = key.lower()
         if lowered not in _KEYS and lowered not in _IGNORED:
@@ -138,7 +137,15 @@ def _convert(document: Document, root: Pointer, strategy: Mapping[str, Value], f
     building = _Building(root, strategy, given)
     building.build()
     findings += [_unknown(document, at, str(at[-1]), ("key", "value")) for at in building.strange]
-    return Converted(building.body, document.locate(root).line, document.whole, document, root, building.origins)
+    return Converted(
+        value=building.body,
+        line=document.locate(root).line,
+        whole=document.whole,
+        sound=document.sound and len(findings) == before,
+        document=document,
+        root=root,
+        origins=building.origins,
+    )
 
 
 class _Building:

@@ -6,6 +6,7 @@ Beyond the standard keywords it reads ``discriminator`` (which branch of a ``one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Protocol, cast
@@ -14,20 +15,29 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from gthulhu_reconcile.loading import patterns
-
 Schema = Mapping[str, object]
 _MAX_REFERENCES = 64
 
 
 def errors_of(instance: object, schema: Schema) -> Iterator[ValidationError]:
     """What ``schema``, as :func:`resolved` gives it, has against ``instance``; ``deprecated`` among it."""
-    return cast("_Validator", _Checker(cast("dict[str, object]", schema))).iter_errors(instance)
+    return _validator(_Key(schema)).iter_errors(instance)
 
 
 def resolved(schema: Schema) -> Schema:
     """``schema`` without references; remembered for as long as the very same object is asked for."""
     return _resolved(_Key(schema))
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether a pattern of a schema matches, with the meaning that editors and pydantic give to ``$``."""
+    return _compiled(pattern).search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Python's `$` also matches before a last line feed.
+    return re.compile(f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern)
 
 
 class _Key:
@@ -79,8 +89,6 @@ def _mapping(value: Mapping[str, object], root: Schema, depth: int) -> dict[str,
 class _Validator(Protocol):
     """What is used of jsonschema's validators."""
 
-    def evolve(self, *, schema: Schema) -> _Validator: ...
-
     def is_type(self, instance: object, type: str) -> bool: ...  # noqa: A002 - jsonschema's name
 
     def iter_errors(self, instance: object) -> Iterator[ValidationError]: ...
@@ -109,12 +117,12 @@ def _one_of(validator: _Validator, branches: object, instance: object, schema: S
             "unknown", validator="enum", validator_value=list(mapping), instance=instance[name], path=[name]
         )
     else:
-        yield from validator.evolve(schema=mapping[chosen]).iter_errors(instance)
+        yield from _within(mapping[chosen], instance)
 
 
 def _pattern(validator: _Validator, pattern: object, instance: object, schema: Schema) -> Iterator[ValidationError]:
-    # Python's `$` also matches before a last line feed; editors' and pydantic's does not. RE2 agrees with them.
-    if validator.is_type(instance, "string") and not patterns.search(str(pattern), str(instance)):
+    too_long = isinstance(limit := schema.get("maxLength"), int) and isinstance(instance, str) and len(instance) > limit
+    if validator.is_type(instance, "string") and not too_long and not fits(str(pattern), str(instance)):
         yield ValidationError("pattern", validator="pattern", validator_value=pattern, instance=instance, schema=schema)
 
 
@@ -124,16 +132,59 @@ def _deprecated(validator: _Validator, value: object, instance: object, schema: 
         yield ValidationError("deprecated", validator="deprecated", instance=instance, schema=schema)
 
 
-def _unless_too_many(keyword: str, bound: str) -> _Keyword:
-    """``keyword``, without judging each of the members where there are more than ``bound`` allows."""
-    original = cast("_Keyword", Draft202012Validator.VALIDATORS[keyword])
+def _properties(validator: _Validator, value: object, instance: object, schema: Schema) -> Iterator[ValidationError]:
+    del validator, schema
+    if isinstance(instance, dict):
+        for name, part in cast("Mapping[str, Schema]", value).items():
+            if name in instance:
+                yield from _within(part, instance[name], name)
 
-    def judge(validator: _Validator, value: object, instance: object, schema: Schema) -> Iterator[ValidationError]:
-        limit = schema.get(bound)
-        if not (isinstance(limit, int) and isinstance(instance, list | dict) and len(instance) > limit):
-            yield from original(validator, value, instance, schema)
 
-    return judge
+def _items(validator: _Validator, value: object, instance: object, schema: Schema) -> Iterator[ValidationError]:
+    del validator
+    if isinstance(instance, list) and not _too_many(instance, schema, "maxItems"):
+        for number, item in enumerate(instance):
+            yield from _within(cast("Schema", value), item, number)
+
+
+def _names(validator: _Validator, value: object, instance: object, schema: Schema) -> Iterator[ValidationError]:
+    del validator
+    if isinstance(instance, dict) and not _too_many(instance, schema, "maxProperties"):
+        for name in instance:
+            yield from _within(cast("Schema", value), name)
+
+
+def _additional(validator: _Validator, value: object, instance: object, schema: Schema) -> Iterator[ValidationError]:
+    del validator
+    if not isinstance(instance, dict) or value is True or _too_many(instance, schema, "maxProperties"):
+        return
+    known = cast("Mapping[str, object]", schema.get("properties", {}))
+    if value is not False:
+        for name in instance:
+            if name not in known:
+                yield from _within(cast("Schema", value), instance[name], name)
+    elif not instance.keys() <= known.keys():
+        # One error for all of them; jsonschema's own would also name each in its message, however many there are.
+        yield ValidationError("keys", validator="additionalProperties", instance=instance, schema=schema)
+
+
+def _too_many(instance: list[object] | dict[str, object], schema: Schema, bound: str) -> bool:
+    """Whether there are more members than ``bound`` allows, which is told; each of them is not judged then."""
+    limit = schema.get(bound)
+    return isinstance(limit, int) and len(instance) > limit
+
+
+def _within(schema: Schema, instance: object, path: str | int | None = None) -> Iterator[ValidationError]:
+    for error in _validator(_Key(schema)).iter_errors(instance):
+        if path is not None:
+            error.path.appendleft(path)
+        yield error
+
+
+@lru_cache(maxsize=4096)
+def _validator(key: _Key) -> _Validator:
+    # Made once for each part of a schema; jsonschema makes one for each value, which takes most of its time.
+    return cast("_Validator", _Checker(cast("dict[str, object]", key.schema)))
 
 
 _Checker = extend(  # type: ignore[no-untyped-call] # jsonschema's annotations leave it out
@@ -142,8 +193,9 @@ _Checker = extend(  # type: ignore[no-untyped-call] # jsonschema's annotations l
         "oneOf": _one_of,
         "pattern": _pattern,
         "deprecated": _deprecated,
-        "items": _unless_too_many("items", "maxItems"),
-        "propertyNames": _unless_too_many("propertyNames", "maxProperties"),
-        "additionalProperties": _unless_too_many("additionalProperties", "maxProperties"),
+        "properties": _properties,
+        "items": _items,
+        "propertyNames": _names,
+        "additionalProperties": _additional,
     },
 )

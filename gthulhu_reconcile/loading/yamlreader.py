@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -51,46 +52,69 @@ class _Stop(Exception):  # noqa: N818 - no error, but the end of reading
 
 
 class Reader:
-    """Reads one file once; afterwards ``documents``, ``diagnostics`` and ``complete`` say what came of it."""
+    """Reads one file once; when all documents are out, ``diagnostics`` and ``complete`` say what came of it.
+
+    Documents come one by one, so that whoever needs no more than one at a time does not hold all their places.
+    """
 
     def __init__(self, source: Source, limits: Limits) -> None:
-        self.documents: list[Document] = []
         self.diagnostics: list[Diagnostic] = []
         self.complete = True
         self._source = source
         self._limits = limits
         self._events = 0
         self._base = 0
+        self._next_base: int | None = None
         self._open: list[Node] = []
         self._keys: list[Node | None] = []
         self._whole = True
         self._document_start = 0
         self._document_events = 0
+        self._document_findings = 0
+        self._root: Node | None = None
 
-    def run(self) -> None:
-        """Read all documents; after a syntax error, go on at the next ``---``."""
+    @property
+    def text(self) -> str:
+        """The decoded file."""
+        return self._source.text
+
+    def documents(self) -> Iterator[Document]:
+        """All documents; after a syntax error, those from the next ``---`` on."""
         try:
             for _ in range(_MAX_RESTARTS):
-                if not self._run_from_base():
+                yield from self._from_base()
+                if self._next_base is None:
                     return
+                self._base = self._next_base
         except _Stop:
             self.complete = False
 
-    def _run_from_base(self) -> bool:
+    def _from_base(self) -> Iterator[Document]:
         text, base = self._source.text, self._base
-        self._open, self._keys = [], []
+        self._open, self._keys, self._root, self._next_base = [], [], None, None
         try:
             for event in yaml.parse(text[base:] if base else text, Loader=yaml.CSafeLoader):
                 self._take(event)
+                if self._root is not None:
+                    root, self._root = self._root, None
+                    yield self._document(root)
         except yaml.YAMLError as error:
             self.complete = False
             at = self._report_syntax(error)
             following = _NEXT_DOCUMENT.search(text, max(at, self._document_start + 1, base + 1))
-            if following is None:
-                return False
-            self._base = following.start()
-            return True
-        return False
+            self._next_base = None if following is None else following.start()
+
+    def _document(self, root: Node) -> Document:
+        line = self._source.span(root.start, root.end).line
+        return Document(
+            value=root.value,
+            line=line,
+            whole=self._whole,
+            sound=len(self.diagnostics) == self._document_findings,
+            events=self._events - self._document_events,
+            _source=self._source,
+            _root=root,
+        )
 
     def _report_syntax(self, error: yaml.YAMLError) -> int:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
@@ -126,6 +150,7 @@ class Reader:
         self._whole = True
         self._document_start = self._index(event.start_mark)
         self._document_events = self._events
+        self._document_findings = len(self.diagnostics)
         if event.tags:
             self._report_event(Code.UNSAFE_YAML, event, "%TAG directives are not taken")
 
@@ -164,9 +189,7 @@ class Reader:
 
     def _add(self, node: Node) -> None:
         if not self._open:
-            line = self._source.span(node.start, node.end).line
-            cost = self._events - self._document_events
-            self.documents.append(Document(node.value, line, self._whole, cost, self._source, node))
+            self._root = node
             return
         parent = self._open[-1]
         if parent.items is not None:

@@ -15,7 +15,7 @@ from gthulhu_reconcile.loading.source import Source, decode, whole_file
 from gthulhu_reconcile.loading.yamlreader import Limits, Reader
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Span
 
-__all__ = ["DEFAULT_LIMITS", "Document", "Limits", "Parsed", "Tree", "Value", "parse", "parse_partly", "snippet"]
+__all__ = ["DEFAULT_LIMITS", "Document", "Limits", "Reader", "Tree", "Value", "open_reader", "parse", "snippet"]
 
 DEFAULT_LIMITS = Limits()
 
@@ -29,43 +29,26 @@ class Tree:
     documents: tuple[Document, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What could be read of a file, and what is wrong with it.
-
-    ``complete`` is False where a part of the file is not among ``documents``; nothing may be concluded from its
-    absence.
-    """
-
-    documents: tuple[Document, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    complete: bool
-    source: Source
-
-
 def parse(data: bytes, path: str, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Tree | None, tuple[Diagnostic, ...]]:
     """The whole file, or None where not all of it can be read; with every fault that YAML itself can have.
 
     A tree may come with errors all the same (a duplicate key, say): who reads it goes on to find the other mistakes,
     but must not act on it. Never raises for what is in ``data``.
     """
-    parsed = parse_partly(data, path, limits=limits)
-    tree = Tree(path, parsed.source.text, parsed.documents) if parsed.complete else None
-    return tree, parsed.diagnostics
+    reader = open_reader(data, path, limits=limits)
+    if isinstance(reader, Diagnostic):
+        return None, (reader,)
+    documents = tuple(reader.documents())
+    return (Tree(path, reader.text, documents) if reader.complete else None), tuple(reader.diagnostics)
 
 
-def parse_partly(data: bytes, path: str, *, limits: Limits = DEFAULT_LIMITS) -> Parsed:
-    """As :func:`parse`, with the documents before and after one that is broken, for reporting all mistakes at once."""
+def open_reader(data: bytes, path: str, *, limits: Limits = DEFAULT_LIMITS) -> Reader | Diagnostic:
+    """The documents one by one, also those around one that is broken; or why the bytes are no text at all."""
     if len(data) > limits.file_bytes:
         message = f"is larger than {limits.file_bytes:,} bytes"
-        problem = whole_file(path, Code.TOO_LARGE, message, hint="split it into several files")
-        return Parsed((), (problem,), complete=False, source=Source(path, ""))
+        return whole_file(path, Code.TOO_LARGE, message, hint="split it into several files")
     source = decode(data, path)
-    if isinstance(source, Diagnostic):
-        return Parsed((), (source,), complete=False, source=Source(path, ""))
-    reader = Reader(source, limits)
-    reader.run()
-    return Parsed(tuple(reader.documents), tuple(reader.diagnostics), reader.complete, source)
+    return source if isinstance(source, Diagnostic) else Reader(source, limits)
 
 
 def snippet(text: str, span: Span) -> tuple[tuple[int, str], ...]:
