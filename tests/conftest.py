@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
@@ -13,6 +14,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("shared-machine")
+
+# pytest-asyncio asks for the current loop before it makes its own; Python below 3.14 then makes one that nobody
+# closes, and the next garbage collection fails whatever test it falls into. Once a loop was set, None is an answer.
+asyncio.set_event_loop(None)
 
 REQUIRE_ALL = os.environ.get("GTHULHU_REQUIRE_ALL") == "1"
 
