@@ -11,6 +11,8 @@ from gthulhu_agent.discovery.snapshot import TaskId
 
 Key = tuple[str, str]
 """A declared container: pod uid, container id."""
+_Declaration = tuple[Key, int]
+"""One pid of one container."""
 
 
 class Declared:
@@ -19,8 +21,8 @@ class Declared:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._data: bytes | None = None
-        self._bound: dict[tuple[Key, int], TaskId | None] = {}
-        self._followed: dict[TaskId, Key] = {}
+        self._bound: dict[_Declaration, TaskId | None] = {}
+        self._followed: dict[TaskId, _Declaration] = {}
         self.pods: tuple[DeclaredPod, ...] = ()
         self.cgroups: dict[str, Key] = {}
 
@@ -42,10 +44,9 @@ class Declared:
         self.cgroups = {container.cgroup: key for key, container in rows if container.cgroup}
         wanted = {(key, pid) for key, container in rows for pid in container.pids}
         self._bound = {name: task for name, task in self._bound.items() if name in wanted}
-        keys = {key for key, _ in wanted}
-        self._followed = {task: key for task, key in self._followed.items() if key in keys}
+        self._followed = {task: name for task, name in self._followed.items() if name in wanted}
 
-    def pids(self) -> Iterable[tuple[Key, int]]:
+    def pids(self) -> Iterable[_Declaration]:
         """Every declared pid."""
         return (
             ((pod.uid, container.id), pid)
@@ -82,16 +83,16 @@ class Declared:
         for task, parent in tasks:
             every.add(task)
             children.setdefault(parent, []).append(task)
-        followed = {task: key for task, key in self._followed.items() if task in every and task.tid not in roots}
-        pending = [*roots.items(), *((task.tid, key) for task, key in followed.items())]
+        followed = {task: name for task, name in self._followed.items() if task in every and task.tid not in roots}
+        pending = [*((pid, (key, pid)) for pid, key in roots.items()), *((task.tid, n) for task, n in followed.items())]
         while pending:
-            parent, key = pending.pop()
+            parent, name = pending.pop()
             for child in children.get(parent, ()):
                 if child.tid not in roots and child not in followed:
-                    followed[child] = key
-                    pending.append((child.tid, key))
+                    followed[child] = name
+                    pending.append((child.tid, name))
         self._followed = followed
-        return {task.tid: key for task, key in followed.items()}
+        return {task.tid: key for task, (key, _) in followed.items()}
 
     def container_of(self, cgroup: str) -> tuple[Key, str] | None:
         """The declared container whose cgroup holds ``cgroup``, the innermost, and that cgroup."""

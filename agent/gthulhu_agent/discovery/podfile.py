@@ -65,16 +65,19 @@ def read_bytes(path: Path) -> bytes:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise PodFileError(f"{path}: {error.strerror}") from error
-    with os.fdopen(file, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise PodFileError(f"{path}: not a regular file")
-        try:
-            data = stream.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise PodFileError(f"{path}: {error.strerror}") from error
+        data = bytearray()
+        while len(data) <= MAX_BYTES and (more := os.read(file, MAX_BYTES + 1 - len(data))):
+            data += more
+    except OSError as error:
+        raise PodFileError(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(file)
     if len(data) > MAX_BYTES:
         raise PodFileError(f"{path}: is larger than {MAX_BYTES} bytes")
-    return data
+    return bytes(data)
 
 
 def parse(data: bytes, path: str) -> tuple[DeclaredPod, ...]:
