@@ -41,7 +41,7 @@ class PassClient(AgentClient):
                 request=deadlines.request.total_seconds(),
                 node=deadlines.node.total_seconds(),
             ),
-            fanout=FanOut(start=parallelism.start, most=parallelism.max),
+            fanout=FanOut(start=min(parallelism.start, parallelism.max), most=parallelism.max),
             secret_file=settings.secret_file,
         )
         self._read_only = read_only

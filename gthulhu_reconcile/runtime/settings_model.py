@@ -160,15 +160,10 @@ class Parallelism(_Section):
 
     start: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Requests in flight at the beginning. Nodes that do not answer hold a place until their deadline, so the number
-    grows while answers wait."""
+    grows while answers wait. Never more than `max`."""
 
     max: Annotated[int, Field(ge=1, le=10_000)] = 512
     """Most requests in flight; each is an open file of this process."""
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Parallelism:
-        _ordered("start", self.start, "max", self.max)
-        return self
 
 
 class Retries(_Section):

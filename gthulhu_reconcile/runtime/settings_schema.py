@@ -79,6 +79,9 @@ def _tidy(node: object) -> object:
     tidy = {key: _tidy(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
     if isinstance(description := tidy.get("description"), str):
         tidy["description"] = " ".join(description.split())
+    if "$ref" in tidy:
+        # A section's default is what its keys say.
+        tidy.pop("default", None)
     return _without_null(tidy)
 
 
