@@ -21,3 +21,8 @@ def problem(pattern: str) -> str:
         reason = error.args[0] if error.args else "is not a pattern"
         return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     return ""
+
+
+def search(pattern: str, text: str) -> bool:
+    """Whether ``pattern``, which :func:`problem` has nothing against, is found in ``text``: for tests of policies."""
+    return re2.compile(pattern, _OPTIONS).search(text) is not None
