@@ -41,7 +41,10 @@ V2 = WeightScale("cpu.weight", 1, 10_000, 100)
 class Cgroups(Protocol):
     """What the enforcer needs to know and do about cgroups; tests inject faults here."""
 
-    scale: WeightScale
+    @property
+    def scale(self) -> WeightScale:
+        """The unit of its weights."""
+        ...
 
     def inode(self, cgroup: str) -> int | None:
         """What tells a cgroup from a later one of the same path; None where it is gone. OSError otherwise."""

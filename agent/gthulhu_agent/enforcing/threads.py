@@ -72,7 +72,7 @@ class Round:
 
     @property
     def changed(self) -> bool:
-        """Whether the journal has anything new to learn. A child born right is not worth a write: its parent is there."""
+        """Whether the journal has anything new to learn. A child born right is not: its parent is there."""
         return bool(self.writes or self.restored or self.forgotten)
 
 
