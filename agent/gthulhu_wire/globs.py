@@ -6,7 +6,9 @@ counts. A name without either is exact.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def is_glob(pattern: str) -> bool:
@@ -15,13 +17,32 @@ def is_glob(pattern: str) -> bool:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether ``pattern`` matches the whole of ``text``, in at most ``len(pattern) * len(text)`` steps.
-
-    Only the last ``*`` is ever retried: what an earlier one could give up, the last one can take as well. That
-    keeps it from the exponential time that a backtracking regular expression may need.
-    """
-    if not is_glob(pattern):
+    """Whether ``pattern`` matches the whole of ``text``, in at most ``len(pattern) * len(text)`` steps."""
+    prefix, rest = _split(pattern)
+    if not rest:
         return pattern == text
+    if not text.startswith(prefix):
+        return False
+    return rest == "*" or _rest_matches(rest, text[len(prefix) :])
+
+
+def any_matches(patterns: Iterable[str], text: str) -> bool:
+    """Whether one of ``patterns`` matches the whole of ``text``."""
+    return any(matches(pattern, text) for pattern in patterns)
+
+
+@lru_cache(maxsize=4096)
+def _split(pattern: str) -> tuple[str, str]:
+    """What a text must begin with, and the rest from the first ``*`` or ``?`` on."""
+    prefix = re.split(r"[*?]", pattern, maxsplit=1)[0]
+    return prefix, pattern[len(prefix) :]
+
+
+def _rest_matches(pattern: str, text: str) -> bool:
+    """Only the last ``*`` is ever retried: what an earlier one could give up, the last one can take as well.
+
+    That keeps it from the exponential time that a backtracking regular expression may need.
+    """
     at = seen = 0
     star, retry = -1, 0
     while seen < len(text):
@@ -38,8 +59,3 @@ def matches(pattern: str, text: str) -> bool:
         else:
             return False
     return pattern[at:].strip("*") == ""
-
-
-def any_matches(patterns: Iterable[str], text: str) -> bool:
-    """Whether one of ``patterns`` matches the whole of ``text``."""
-    return any(matches(pattern, text) for pattern in patterns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -198,7 +198,12 @@ def ordered(intents: Iterable[Intent]) -> tuple[Intent, ...]:
 
 def digest(intents: Iterable[Intent]) -> str:
     """SHA-256, in hex, over the canonical JSON of all fields of ``intents``, which must be :func:`ordered`."""
-    return hashlib.sha256(f"[{','.join(map(canonical_intent, intents))}]".encode()).hexdigest()
+    return digest_of_texts(map(canonical_intent, intents))
+
+
+def digest_of_texts(texts: Iterable[str]) -> str:
+    """:func:`digest` of intents whose canonical JSON is there already; one text may hold several, by comma."""
+    return hashlib.sha256(f"[{','.join(texts)}]".encode()).hexdigest()
 
 
 def canonical_json(value: object) -> str:
@@ -219,10 +224,23 @@ def canonical_intent(intent: Intent) -> str:
     # The same text as canonical_json(intent.as_json()); a test compares them. Keys in sorted order:
     # containers, pod, rank, terms.
     pod, containers = intent.pod, intent.containers
-    pod_json = (
-        "null"
-        if pod is None
-        else f'{{"name":{_quote(pod.name)},"namespace":{_quote(pod.namespace)},"uid":{_quote(pod.uid)}}}'
-    )
+    pod_json = "null" if pod is None else canonical_pod(pod)
     ids = "null" if containers is None else f"[{','.join(map(_quote, containers))}]"
     return f'{{"containers":{ids},"pod":{pod_json},"rank":{intent.rank},"terms":{intent.terms.canonical}}}'
+
+
+def canonical_pod(pod: PodRef) -> str:
+    """Canonical JSON of a pod within an intent."""
+    return f'{{"name":{_quote(pod.name)},"namespace":{_quote(pod.namespace)},"uid":{_quote(pod.uid)}}}'
+
+
+def canonical_pieces(ranked: Sequence[Terms]) -> tuple[str, ...]:
+    """What ``canonical_pod(pod).join`` makes the intents of ``ranked`` for all containers of ``pod``, by comma.
+
+    Thousands of pods share the ranked terms, and each then costs one join.
+    """
+    pieces, tail = [], ""
+    for rank, terms in enumerate(ranked):
+        pieces.append(f'{tail}{{"containers":null,"pod":')
+        tail = f',"rank":{rank},"terms":{terms.canonical}}},'
+    return (*pieces, tail.removesuffix(","))

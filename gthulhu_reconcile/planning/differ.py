@@ -6,18 +6,18 @@ guards need to know: which pods are touched in a way that neither time nor churn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from gthulhu_reconcile.model.plan import Action, Change, Reason
 from gthulhu_reconcile.model.policy import Candidate, PolicyKind, Standing
 from gthulhu_reconcile.planning.admitting import refused_for_nodes, refused_for_pods
-from gthulhu_reconcile.planning.matching import Ranking
 from gthulhu_reconcile.planning.observed import Member
 from gthulhu_reconcile.planning.options import Options
+from gthulhu_reconcile.planning.ranked import Ranking
 from gthulhu_reconcile.planning.resolving import Resolution
-from gthulhu_wire.intents import Intent, OnDelete, PolicyRef, Terms
+from gthulhu_wire.intents import Intent, OnDelete, Terms
 
 NODE_ITSELF = ""
 """Stands for the node among uids of pods, as in :attr:`Intent.key`."""
@@ -45,12 +45,12 @@ class NodeDifference:
 
 
 class Differ:
-    """Takes differences under one set of candidates."""
+    """Takes differences to one resolution."""
 
-    def __init__(self, candidates: Iterable[Candidate], resolution: Resolution, options: Options) -> None:
+    def __init__(self, resolution: Resolution, options: Options) -> None:
         self._resolution = resolution
         self._options = options
-        self._candidates = _by_name(candidates)
+        self._candidates = resolution.rules.candidates
         self._lines: dict[int, int] = {}
         self._terms: dict[tuple[int, int], Reason | None] = {}
 
@@ -104,7 +104,7 @@ class Differ:
         if candidate.standing is not Standing.ACTIVE:
             inactive = candidate.standing is Standing.INACTIVE
             return (Reason.POLICY_INACTIVE if inactive else Reason.POLICY_SUSPENDED), True
-        by = _shadowed_by(self.ranking(node, member), intent.terms.policy)
+        by = self.ranking(node, member).shadower(intent.terms.policy)
         if by is not None:
             kind = candidate.policy.kind
             stronger = self._candidates.get((kind, by.namespace, by.name))
@@ -212,24 +212,6 @@ class _OneNode:
             if key[0] in self._moved_rank and key in kept:
                 places.setdefault(key[0], []).append((key[1], key[2]))
         return places
-
-
-def _by_name(candidates: Iterable[Candidate]) -> dict[tuple[PolicyKind, str, str], Candidate]:
-    """An active one before one that is not, where loading let a policy through twice."""
-    found: dict[tuple[PolicyKind, str, str], Candidate] = {}
-    for candidate in sorted(candidates, key=lambda one: (one.standing, one.policy.ref, one.policy.line)):
-        policy = candidate.policy
-        found.setdefault((policy.kind, policy.ref.namespace, policy.ref.name), candidate)
-    return found
-
-
-def _shadowed_by(ranking: Ranking, policy: PolicyRef) -> PolicyRef | None:
-    same = (lost.by for lost in ranking.shadowed if _same(lost.entry.terms.policy, policy))
-    return next(same, None)
-
-
-def _same(one: PolicyRef, other: PolicyRef) -> bool:
-    return one.namespace == other.namespace and one.name == other.name
 
 
 def _terms_changed(before: Terms, after: Terms) -> Reason | None:

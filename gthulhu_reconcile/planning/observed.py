@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gthulhu_reconcile.model.pods import Node, Pod
-from gthulhu_wire.intents import PodRef
+from gthulhu_wire.intents import PodRef, canonical_pod
 
 Shape = tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]]
 """All that selectors can ask of a pod but its node: namespace, sorted labels, sorted names of created containers.
@@ -25,10 +25,11 @@ _SHARDS = 256
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A pod that is to be planned on its node."""
+    """A pod that is to be planned on its node; ``text`` is its canonical JSON within an intent."""
 
     pod: Pod
     shape: Shape
+    text: str
 
 
 class Observed:
@@ -63,12 +64,11 @@ class Observed:
             if known is None or _preference(pod) > _preference(known):
                 shard[pod.ref.uid] = pod
         by_node: dict[str, list[Member]] = {}
-        shapes: dict[Shape, Shape] = {}
+        shape_of = _Shapes().of
         for shard in shards:
             for pod in shard.values():
                 if _planned(pod):
-                    shape = shape_of(pod)
-                    by_node.setdefault(pod.node, []).append(Member(pod, shapes.setdefault(shape, shape)))
+                    by_node.setdefault(pod.node, []).append(Member(pod, shape_of(pod), canonical_pod(pod.ref)))
         members = {name: tuple(sorted(found, key=_order)) for name, found in by_node.items()}
         return cls(shards, members, {node.name: node for node in nodes}, sum(map(len, shards)))
 
@@ -80,7 +80,8 @@ class Observed:
             _leave(members, known)
         if _planned(pod):
             before = members.get(pod.node, ())
-            members[pod.node] = tuple(sorted((*before, Member(pod, shape_of(pod))), key=_order))
+            member = Member(pod, _Shapes().of(pod), canonical_pod(pod.ref))
+            members[pod.node] = tuple(sorted((*before, member), key=_order))
         number = _shard(pod.ref.uid)
         return Observed(
             self._shards_with(number, {**self._shards[number], pod.ref.uid: pod}),
@@ -150,10 +151,22 @@ class Observed:
         return (*self._shards[:number], shard, *self._shards[number + 1 :])
 
 
-def shape_of(pod: Pod) -> Shape:
-    """What selectors see of ``pod``; a container that has not been created cannot be selected yet."""
-    containers = tuple(sorted([container.name for container in pod.containers if container.id]))
-    return (pod.ref.namespace, tuple(sorted(pod.labels.items())), containers)
+class _Shapes:
+    """Makes shapes, one object for all pods whose source lists the same labels and containers in the same order."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Shape] = {}
+
+    def of(self, pod: Pod) -> Shape:
+        """What selectors see of ``pod``; a container that has not been created cannot be selected yet."""
+        labels = pod.labels
+        created = tuple([container.name for container in pod.containers if container.id])
+        as_listed = (pod.ref.namespace, tuple(labels), tuple(labels.values()), created)
+        shape = self._known.get(as_listed)
+        if shape is None:
+            shape = (pod.ref.namespace, tuple(sorted(labels.items())), tuple(sorted(created)))
+            self._known[as_listed] = shape
+        return shape
 
 
 def _planned(pod: Pod) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -50,7 +50,7 @@ def plan(
     if unread is not None:
         return _standstill(scope, resolution, unread)
     desired = {node: resolution.desired(node) for node in scope.bases}
-    differ = Differ(candidates, resolution, options)
+    differ = Differ(resolution, options)
     differences = {
         node: differ.difference(node, base.intents, desired[node].intents)
         for node, base in scope.bases.items()
@@ -58,7 +58,7 @@ def plan(
     }
     held = guards.hold(
         differences,
-        sum(len(wanted.intents) for wanted in desired.values()),
+        sum(wanted.count for wanted in desired.values()),
         lambda: _managed(scope.bases, desired, observed),
         options,
     )
@@ -69,7 +69,7 @@ def plan(
         summary=_summary(differences, desired, observed),
         changes=tuple([change for found in differences.values() for change in found.changes]),
         bases=scope.bases,
-        desired={node: wanted.intents for node, wanted in desired.items()},
+        desired=_Sets(desired),
         digests=digests,
         unreachable=scope.unreachable,
         ties=_ties(desired.values()),
@@ -84,6 +84,22 @@ class _Scope:
 
     bases: Mapping[str, Accepted]
     unreachable: tuple[Unreachable, ...]
+
+
+class _Sets(Mapping[str, tuple[Intent, ...]]):
+    """Intents by node, made when they are asked for."""
+
+    def __init__(self, holders: Mapping[str, Accepted | NodeDesired]) -> None:
+        self._holders = holders
+
+    def __getitem__(self, node: str) -> tuple[Intent, ...]:
+        return self._holders[node].intents
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._holders)
+
+    def __len__(self) -> int:
+        return len(self._holders)
 
 
 def _scope(
@@ -110,8 +126,9 @@ def _scope(
 
 def _standstill(scope: _Scope, resolution: Resolution, held: Hold) -> Plan:
     """The plan that leaves every node with what it holds."""
-    desired = {node: _held_intents(base, resolution) for node, base in scope.bases.items()}
+    held_sets = {node: _holds(base, resolution.desired(node)) for node, base in scope.bases.items()}
     digests = {node: base.digest for node, base in scope.bases.items()}
+    desired = _Sets(held_sets)
     observed = resolution.observed
     return Plan(
         id=_identity(scope.bases, digests, held),
@@ -129,19 +146,21 @@ def _standstill(scope: _Scope, resolution: Resolution, held: Hold) -> Plan:
     )
 
 
-def _held_intents(base: Accepted, resolution: Resolution) -> tuple[Intent, ...]:
-    """An agent's intents, also where they were not fetched because their digest is the wanted one."""
-    wanted = resolution.desired(base.node)
-    return wanted.intents if wanted.digest == base.digest else base.intents
+def _holds(base: Accepted, wanted: NodeDesired) -> Accepted | NodeDesired:
+    """Who knows an agent's intents: they are not fetched where their digest is the wanted one."""
+    return wanted if wanted.digest == base.digest else base
 
 
 def _managed(bases: Mapping[str, Accepted], desired: Mapping[str, NodeDesired], observed: Observed) -> tuple[int, int]:
     pods = nodes = 0
     for node, base in bases.items():
         wanted = desired[node]
-        intents = wanted.intents if wanted.digest == base.digest else base.intents
-        pods += len(_running(node, intents, observed))
-        nodes += any(intent.pod is None for intent in intents)
+        if wanted.digest == base.digest:
+            pods += wanted.matched
+            nodes += wanted.takes_node
+        else:
+            pods += len(_running(node, base.intents, observed))
+            nodes += any(intent.pod is None for intent in base.intents)
     return pods, nodes
 
 
@@ -157,7 +176,7 @@ def _summary(
     for found in differences.values():
         for change in found.changes:
             count[change.action] += 1
-    same = sum(len(wanted.intents) for node, wanted in desired.items() if node not in differences)
+    same = sum(wanted.count for node, wanted in desired.items() if node not in differences)
     return Summary(
         add=count[Action.ADD],
         update=count[Action.UPDATE],

@@ -11,7 +11,8 @@ from gthulhu_reconcile.planning.matching import Rules
 from gthulhu_reconcile.planning.nodeterms import NodeClass
 from gthulhu_reconcile.planning.observed import Member, Observed
 from gthulhu_reconcile.planning.options import Options
-from gthulhu_wire.intents import Intent, PodRef, PolicyRef, digest
+from gthulhu_reconcile.planning.ranked import NOTHING, Ranking
+from gthulhu_wire.intents import Intent, PodRef, PolicyRef, canonical_intent, digest_of_texts
 
 _SPARE_SHAPES = 4096
 
@@ -25,21 +26,62 @@ class TieHere:
     pods: tuple[PodRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class NodeDesired:
     """What one node is to enforce.
 
+    Its intents are made when they are asked for: a node whose agent holds the digest already needs none, and
+    100,000 pods do not become as many objects in every pass.
+
     Attributes:
-        intents: in wire order.
-        digest: of ``intents``.
+        digest: of :attr:`intents`.
+        count: of :attr:`intents`.
         matched: pods that have an intent.
+        takes_node: whether there is an intent for the node itself.
         ties: in no order that means anything.
     """
 
-    intents: tuple[Intent, ...]
-    digest: str
-    matched: int
-    ties: tuple[TieHere, ...] = ()
+    __slots__ = ("_intents", "_members", "_own", "_rankings", "count", "digest", "matched", "takes_node", "ties")
+
+    def __init__(self, own: Ranking, members: Sequence[Member], rankings: Sequence[Ranking]) -> None:
+        """``rankings`` are of the ``members``, one for one."""
+        self._own = own
+        self._members = members
+        self._rankings = rankings
+        self._intents: tuple[Intent, ...] | None = None
+        self.takes_node = bool(own.entries)
+        self.matched = sum([ranking is not NOTHING for ranking in rankings])
+        self.count = len(own.entries) + sum([len(ranking.entries) for ranking in rankings])
+        self.digest = digest_of_texts(self._texts())
+        self.ties = self._find_ties()
+
+    @property
+    def intents(self) -> tuple[Intent, ...]:
+        """In wire order."""
+        if self._intents is None:
+            intents = _node_intents(self._own)
+            for member, ranking in zip(self._members, self._rankings, strict=True):
+                if ranking is not NOTHING:
+                    intents.extend(_pod_intents(member.pod, ranking))
+            self._intents = tuple(intents)
+        return self._intents
+
+    def _texts(self) -> list[str]:
+        texts = list(map(canonical_intent, _node_intents(self._own)))
+        for member, ranking in zip(self._members, self._rankings, strict=True):
+            if ranking is NOTHING:
+                continue
+            if ranking.pieces:
+                texts.append(member.text.join(ranking.pieces))
+            else:
+                texts.extend(map(canonical_intent, _pod_intents(member.pod, ranking)))
+        return texts
+
+    def _find_ties(self) -> tuple[TieHere, ...]:
+        met: dict[tuple[PolicyRef, PolicyRef], list[PodRef]] = {pair: [] for pair in self._own.ties}
+        for member, ranking in zip(self._members, self._rankings, strict=True):
+            for pair in ranking.ties:
+                met.setdefault(pair, []).append(member.pod.ref)
+        return tuple([TieHere(winner, loser, tuple(pods)) for (winner, loser), pods in met.items()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +137,21 @@ def resolve(candidates: Sequence[Candidate], observed: Observed, options: Option
 
 
 def _resolve(rules: Rules, node_class: NodeClass, members: tuple[Member, ...]) -> NodeDesired:
-    own = rules.node_ranking(node_class)
-    intents = [Intent(entry.terms, rank) for rank, entry in enumerate(own.entries)]
-    ties: dict[tuple[PolicyRef, PolicyRef], list[PodRef]] = {pair: [] for pair in own.ties}
-    matched = 0
-    for member in members:
-        ranking = rules.pod_ranking(member.shape, node_class)
-        if not ranking.entries:
-            continue
-        matched += 1
-        pod = member.pod.ref
-        for rank, entry in enumerate(ranking.entries):
-            names = entry.containers
-            intents.append(Intent(entry.terms, rank, pod, None if names is None else _ids(member.pod, names)))
-        for pair in ranking.ties:
-            ties.setdefault(pair, []).append(pod)
+    ranking = rules.pod_ranking
     return NodeDesired(
-        intents=tuple(intents),
-        digest=digest(intents),
-        matched=matched,
-        ties=tuple(TieHere(winner, loser, tuple(pods)) for (winner, loser), pods in ties.items()),
+        rules.node_ranking(node_class), members, [ranking(member.shape, node_class) for member in members]
     )
+
+
+def _node_intents(ranking: Ranking) -> list[Intent]:
+    return [Intent(entry.terms, rank) for rank, entry in enumerate(ranking.entries)]
+
+
+def _pod_intents(pod: Pod, ranking: Ranking) -> list[Intent]:
+    return [
+        Intent(entry.terms, rank, pod.ref, None if entry.containers is None else _ids(pod, entry.containers))
+        for rank, entry in enumerate(ranking.entries)
+    ]
 
 
 def _ids(pod: Pod, names: tuple[str, ...]) -> tuple[str, ...]:

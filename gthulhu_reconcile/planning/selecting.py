@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from gthulhu_reconcile.model.policy import Operator, Requirement
@@ -53,13 +53,13 @@ class Projection:
 class LabelIndex(Generic[_T]):
     """Items by one of their label requirements: the ``In`` whose values the fewest items share, else an ``Exists``.
 
-    An item that only says what labels must not be is among :attr:`unanchored`.
+    An item that says nothing of what labels must be is always possible.
     """
 
     def __init__(self, items: Sequence[tuple[_T, Sequence[Requirement]]]) -> None:
         self._by_value: dict[tuple[str, str | None], list[_T]] = {}
         self._by_key: dict[str, list[_T]] = {}
-        self.unanchored: list[_T] = []
+        self._unanchored: list[_T] = []
         shared = Counter(
             (term.key, value)
             for _, requirements in items
@@ -79,14 +79,17 @@ class LabelIndex(Generic[_T]):
             return
         key = next((term.key for term in requirements if term.operator is Operator.EXISTS), None)
         if key is None:
-            self.unanchored.append(item)
+            self._unanchored.append(item)
         else:
             self._by_key.setdefault(key, []).append(item)
 
-    def anchored(self, labels: Projected) -> Iterator[_T]:
-        """Each item once whose anchor ``labels`` meet; its other requirements are still to be tried."""
+    def possible(self, labels: Projected) -> list[_T]:
+        """Each item once that may hold of ``labels``; each is still to be tried."""
+        found = self._unanchored.copy()
         by_value, by_key = self._by_value, self._by_key
         for label in labels:
-            yield from by_value.get(label, ())
-            if by_key:
-                yield from by_key.get(label[0], ())
+            if label in by_value:
+                found.extend(by_value[label])
+            if label[0] in by_key:
+                found.extend(by_key[label[0]])
+        return found
