@@ -79,9 +79,9 @@ def _tidy(node: object) -> object:
     tidy = {key: _tidy(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
     if isinstance(description := tidy.get("description"), str):
         tidy["description"] = " ".join(description.split())
-    if "$ref" in tidy:
+    if "$ref" in tidy and isinstance(tidy.get("default"), dict):
         # A section's default is what its keys say.
-        tidy.pop("default", None)
+        del tidy["default"]
     return _without_null(tidy)
 
 
