@@ -20,6 +20,7 @@ from gthulhu_reconcile.transport.answers import Holding, OddAnswer, read_holding
 from gthulhu_reconcile.transport.bounded import LARGE, Budget, read_body
 from gthulhu_reconcile.transport.fanout import FanOut
 from gthulhu_reconcile.transport.places import Places
+from gthulhu_reconcile.transport.processes import ProcessReport, read_process
 from gthulhu_reconcile.transport.refusing import refusal
 from gthulhu_reconcile.transport.retrying import Deadlines
 from gthulhu_reconcile.transport.secrets import Secrets
@@ -111,6 +112,10 @@ class AgentClient:
         return await self._call(
             agent, "GET", "/v1/pods", lambda value: reports.read_pods(value, agent.node), most=MAX_SET
         )
+
+    async def process(self, agent: Agent, pid: int) -> ProcessReport:
+        """Where a process belongs, and for each of its threads who wins it and what the kernel says."""
+        return await self._call(agent, "GET", f"/v1/processes/{pid}", read_process, most=MAX_SET)
 
     async def version(self, agent: Agent) -> reports.AgentVersion:
         """Which node, program, kernel and enforcer answer there."""

@@ -28,7 +28,7 @@ class IntentState:
     Attributes:
         accepted_since, enforced_since: RFC 3339; ``enforced_since`` is None where the kernel does not have it (yet).
         effective: what the kernel was told, in the agent's words.
-        refused: what the kernel did not take, and why.
+        refused: what the kernel did not take, why, and the cure.
     """
 
     pod: PodRef | None
@@ -155,8 +155,7 @@ def read_state(value: object) -> AgentState:
 
 def _condition(value: object) -> Condition:
     row = mapping(value, "a condition")
-    kind = row.get("kind", row.get("type", row.get("code", "")))
-    return Condition(shown(str(kind)), shown(text(row, "message", "")), shown(text(row, "cure", "")))
+    return Condition(shown(text(row, "type")), shown(text(row, "message", "")), shown(text(row, "cure", "")))
 
 
 def _intent(row: Mapping[str, object]) -> IntentState:
@@ -174,9 +173,15 @@ def _intent(row: Mapping[str, object]) -> IntentState:
         effective=_plain(row.get("effective")),
         weight=_number(row.get("weight")),
         nice=_number(row.get("nice")),
-        refused=tuple(shown(str(entry)) for entry in rows(row, "refused")),
+        refused=tuple(_refused(entry) for entry in rows(row, "refused")),
         expired=row.get("expired") is True,
     )
+
+
+def _refused(value: object) -> str:
+    row = mapping(value, "an entry of 'refused'")
+    what, why, cure = (shown(text(row, key, "")) for key in ("what", "why", "cure"))
+    return "; ".join(filter(None, (": ".join(filter(None, (what, why))), cure)))
 
 
 def _pod_ref(value: object) -> PodRef | None:
