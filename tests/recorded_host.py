@@ -166,14 +166,13 @@ _KEPT = ("ppid", "start", "argv0", "threads", "kernel", "state", "image")
 
 
 def stat_line(process: Fake, tid: int, name: str, start: int, threads: int) -> bytes:
-    """A line of /proc/<pid>/stat with all 52 fields, comm written as the kernel writes it."""
-    shown = name.encode().replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
+    """A line of /proc/<pid>/stat with all 52 fields, comm as it is, whatever it holds."""
     fields = ["0"] * 50
     fields[0], fields[1] = process.state, str(process.ppid)
     fields[6] = str(_KTHREAD if process.kernel else 0x400000)
     fields[17], fields[19] = str(threads), str(start)
     fields[23], fields[25] = ("0", "0") if process.kernel else (str(process.image), str(process.image + 77))
-    return b"%d (%s) %s\n" % (tid, shown, " ".join(fields).encode())
+    return b"%d (%s) %s\n" % (tid, name.encode(), " ".join(fields).encode())
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def test_any_comm_and_start(comm: str, start: int) -> None:
     assert (text(stat.comm), stat.ppid, stat.start, stat.threads, stat.kernel) == (comm, 3, start, 5, False)
 
 
-@given(st.binary(max_size=15).filter(lambda comm: not set(comm) & set(b"\0\n\\")))
+@given(st.binary(max_size=15).filter(lambda comm: b"\0" not in comm))
 def test_a_comm_need_not_be_text(comm: bytes) -> None:
     line = stat_line(Fake(7, "X", ()), 7, "X", 1, 1).replace(b"(X)", b"(" + comm + b")")
     assert parse_stat(line).comm == comm

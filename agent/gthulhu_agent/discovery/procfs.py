@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h
-_ESCAPED = re.compile(rb"\\(n|\\)")
 _MOST = 4096
 _UNKNOWN = b"0"
 
@@ -35,8 +33,8 @@ class Stat(NamedTuple):
 def parse_stat(line: bytes) -> Stat:
     """The fields of one stat line.
 
-    comm stands in brackets and may hold spaces and brackets itself; what follows it holds none, so its end is the
-    last closing bracket.
+    comm stands in brackets, as it is, and may hold spaces, brackets and newlines itself; what follows it holds no
+    bracket, so its end is the last closing one.
 
     Raises:
         ValueError: this is no stat line.
@@ -46,12 +44,8 @@ def parse_stat(line: bytes) -> Stat:
     rest = line[closed + 2 :].split(b" ", 26)
     if opened < 0 or closed < opened or len(rest) < 26:  # noqa: PLR2004 - proc(5)
         raise ValueError("not a line of /proc/<pid>/stat")
-    comm = line[opened + 1 : closed]
-    if b"\\" in comm:
-        # Since Linux 2.6.x stat (not comm) escapes the newline and the backslash: do_task_stat, proc_task_name.
-        comm = _ESCAPED.sub(lambda found: b"\n" if found[1] == b"n" else b"\\", comm)
     return Stat(
-        comm=comm,
+        comm=line[opened + 1 : closed],
         state=rest[0],
         ppid=int(rest[1]),
         kernel=bool(int(rest[6]) & _PF_KTHREAD),
