@@ -14,7 +14,7 @@ from gthulhu_agent.api.serving import Serving
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_wire.refusals import Refusal
 
-_LINGER = 2.0
+_LINGER = 1.0
 """Seconds in which what is left of a refused body is read away, so that the caller sees the refusal, not a reset."""
 
 _log = structlog.stdlib.get_logger("gthulhu_agent.api")
@@ -39,7 +39,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("part of an answer is sent already")
         answer = (
-            of_refusal(Refusal.BAD_REQUEST, "this is not HTTP/1.1 as RFC 9112 has it, or its headers are too large")
+            of_refusal(Refusal.BAD_REQUEST, "this is not HTTP as RFC 9112 has it, or its headers are too large")
             if malformed
             else of_refusal(Refusal.INTERNAL, "a fault of the agent; its log has it")
         )
