@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import json
+import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -35,7 +35,7 @@ class DemoAgent:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        self._revert()  # what a demo that was killed left behind
+        self._forget()  # what a demo that was killed left behind
         command: list[str | Path] = [
             PROGRAM,
             "serve",
@@ -89,15 +89,18 @@ class DemoAgent:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._revert()
+        self._forget()
 
-    def _revert(self) -> None:
-        subprocess.run(
-            [PROGRAM, "revert", "--state-dir", self._state],
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL if not self._log.exists() else sys.stderr,
+    def _forget(self) -> None:
+        """Put the kernel back as the state folder remembers it, and throw the folder away."""
+        if not self._state.exists():
+            return
+        done = subprocess.run(
+            [PROGRAM, "revert", "--state-dir", self._state], check=False, capture_output=True, text=True
         )
+        if done.returncode != 0:
+            raise SystemExit(f"demo: the kernel could not be put back:\n{done.stderr}")
+        shutil.rmtree(self._state)
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 - decoded JSON
         try:
