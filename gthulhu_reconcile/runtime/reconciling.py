@@ -10,23 +10,38 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random, SystemRandom
 from typing import BinaryIO
 
 from gthulhu_reconcile.applying.outcomes import PushResult, PushStatus
+from gthulhu_reconcile.applying.planfile import SavedPlan
 from gthulhu_reconcile.applying.pusher import push
+from gthulhu_reconcile.applying.saved import push_saved
 from gthulhu_reconcile.errors import UserError
 from gthulhu_reconcile.model.diagnostics import Diagnostic
-from gthulhu_reconcile.model.plan import Plan
+from gthulhu_reconcile.model.plan import Guard, Plan
+from gthulhu_reconcile.observing.accepted import identify
 from gthulhu_reconcile.planning.planner import plan as make
 from gthulhu_reconcile.runtime.connecting import PassClient, backoff, connect
-from gthulhu_reconcile.runtime.inputs import Counted, Inputs, Progress, load_checked, observe, tell_nobody
+from gthulhu_reconcile.runtime.inputs import Counted, Inputs, Progress, known_agents, load_checked, observe, tell_nobody
 from gthulhu_reconcile.runtime.outcomes import Result
 from gthulhu_reconcile.runtime.settings_model import Settings
 
-__all__ = ["Inputs", "PassResult", "Planned", "Progress", "Result", "execute", "make_plan", "observe", "one_pass"]
+__all__ = [
+    "Gate",
+    "Inputs",
+    "PassResult",
+    "Planned",
+    "Progress",
+    "Result",
+    "execute",
+    "execute_saved",
+    "judge",
+    "make_plan",
+    "one_pass",
+]
 
 Gate = Callable[["Planned"], Awaitable[bool]]
 """Asked between planning and executing; False leaves the plan unexecuted."""
@@ -144,6 +159,43 @@ async def execute(
             opened,
             owner=settings.owner,
             rng=rng or SystemRandom(),
+            backoff=backoff(settings),
+            report=lambda _outcome: counted(),
+        )
+
+
+async def execute_saved(
+    saved: SavedPlan,
+    settings: Settings,
+    *,
+    client: PassClient | None = None,
+    rng: Random | None = None,
+    progress: Progress | None = None,
+) -> PushResult:
+    """Execute a saved plan, once, and only where every node still holds what it was made from.
+
+    ``--approve`` with the plan's identity releases its hold, but for one on unreadable input: what was not read then is
+    not known now either.
+
+    Raises:
+        Held: a guard stopped the plan; it is not spent.
+        StalePlan: a node has moved since, and nothing was sent to any; or the plan was used.
+        UserError: the plan cannot be marked as used, or the settings ask for what cannot be applied.
+    """
+    _executable(settings)
+    plan = saved.plan
+    if plan.held is not None and plan.held.guard is not Guard.UNREADABLE_INPUT and settings.approve == plan.id:
+        saved = replace(saved, plan=replace(plan, held=None))
+    counted = Counted("push", len(plan.changed_nodes), progress or tell_nobody)
+    rng = rng or SystemRandom()
+    async with _client(settings, client, read_only=False) as opened:
+        identified = await identify(opened, known_agents(settings), rng=rng, backoff=backoff(settings))
+        return await push_saved(
+            saved,
+            identified.agents,
+            opened,
+            owner=settings.owner,
+            rng=rng,
             backoff=backoff(settings),
             report=lambda _outcome: counted(),
         )
