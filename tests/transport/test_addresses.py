@@ -1,0 +1,72 @@
+"""Addresses of agents, and the places of their connections."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gthulhu_reconcile.transport.agents import Agent, looks_like_url, read_url
+from gthulhu_reconcile.transport.places import Places
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://127.0.0.1:18080", "http://127.0.0.1:18080"),
+        ("http://Node1.Example:18080/", "http://node1.example:18080"),
+        ("https://node1", "https://node1"),
+        ("http://[::1]:99", "http://[::1]:99"),
+        ("unix:/run/a.sock", "unix:/run/a.sock"),
+        ("unix:///run/a.sock", "unix:/run/a.sock"),
+    ],
+)
+def test_an_address_has_one_form(text: str, url: str) -> None:
+    assert looks_like_url(text)
+    assert read_url(text) == url
+    assert read_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://a",
+        "http://",
+        "http://a:99999",
+        "http://a:x",
+        "http://u:p@a",
+        "http://a/path",
+        "http://a?x=1",
+        "http://a b",
+        "http://a\x1b",
+        "http://[::1",
+        "unix:relative",
+        "unix:/" + "a" * 200,
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_url(text)
+
+
+def test_a_folder_is_no_address() -> None:
+    assert not looks_like_url("inventory/")
+
+
+@given(st.text())
+def test_reading_an_address_never_fails_in_another_way(text: str) -> None:
+    try:
+        url = read_url(text)
+    except ValueError:
+        return
+    assert Agent("", url).base.startswith("http")
+
+
+def test_places_are_first_come_and_free_again_when_idle() -> None:
+    places = Places(2, 10.0)
+    assert places.take("a", 0.0)
+    assert places.take("b", 1.0)
+    assert not places.take("c", 2.0)
+    assert places.take("a", 3.0)
+    assert places.take("c", 21.0)
+    assert not places.take("b", 21.5)
