@@ -115,6 +115,13 @@ def nodes(function: F) -> F:
     )(function)
 
 
+def owner(function: F) -> F:
+    """Who we are."""
+    return click.option("--owner", metavar="NAME", help="Name of this installation. Default: the host's name.")(
+        function
+    )
+
+
 def instant(function: F) -> F:
     """When."""
     return click.option("--at", metavar="INSTANT", help="Judge time windows at this instant (RFC 3339). Default: now.")(
@@ -131,7 +138,7 @@ def sources(function: F) -> F:
         click.option("--offline/--no-offline", default=None, help="Ask no agent; plan as if they held nothing."),
         instant,
         nodes,
-        click.option("--owner", metavar="NAME", help="Name of this installation. Default: the host's name."),
+        owner,
     )(function)
 
 

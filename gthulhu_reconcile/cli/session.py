@@ -71,8 +71,7 @@ def start(given: Mapping[str, object], *forms: Output) -> Session:
     terminal = Terminal(Color(color) if isinstance(color, str) else Color.AUTO)
     config = given.get("config")
     path = Path(config) if isinstance(config, str) and config else None
-    overrides = {setting: given.get(option) for option, setting in OVERRIDES.items()}
-    settings, found = load_settings(path, os.environ, overrides)
+    settings, found = load_settings(path, os.environ, overrides(given))
     if any(each.severity is Severity.ERROR for each in found):
         if any(each.span.path == COMMAND_LINE for each in found):
             raise UsageError("the command line cannot be used", found)
@@ -82,3 +81,8 @@ def start(given: Mapping[str, object], *forms: Output) -> Session:
     session = Session(terminal, settings, path)
     session.report(found)
     return session
+
+
+def overrides(given: Mapping[str, object]) -> dict[str, object]:
+    """What the command line says of settings, by their names."""
+    return {setting: given.get(option) for option, setting in OVERRIDES.items()}

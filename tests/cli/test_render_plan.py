@@ -12,6 +12,7 @@ from rich.text import Text
 from syrupy.assertion import SnapshotAssertion
 
 from gthulhu_reconcile.cli.rendering import plan as rendering
+from gthulhu_reconcile.cli.rendering.diagnostics import tie_findings
 from gthulhu_reconcile.cli.rendering.words import ACTIONS, GUARDS, REASONS, VERDICTS, duration, visible
 from gthulhu_reconcile.cli.terminal import Color
 from gthulhu_reconcile.model.plan import Action, Guard, Hold, Reason, Verdict
@@ -30,7 +31,8 @@ def test_a_plan_in_colour(golden: SnapshotAssertion, drawn: Drawn) -> None:
 
 def test_a_plan_tells_what_stands_in_its_way(golden: SnapshotAssertion, drawn: Drawn) -> None:
     command = "gthulhu-reconcile apply --approve 4f1c2aa0b9d3"
-    assert drawn(rendering.plan(samples.troubled_plan(), approve=command)) == golden
+    troubled = samples.troubled_plan()
+    assert drawn(rendering.plan(troubled, approve=command, ties=tie_findings(troubled.ties, ()))) == golden
 
 
 def test_a_plan_without_changes_still_has_its_summary_line(golden: SnapshotAssertion, drawn: Drawn) -> None:

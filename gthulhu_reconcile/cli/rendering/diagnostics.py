@@ -16,12 +16,15 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from gthulhu_reconcile.cli.rendering.words import count, visible
-from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity, Span
+from gthulhu_reconcile.cli.rendering.words import count, pod_name, policy_name, visible
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
+from gthulhu_reconcile.model.plan import Tie
+from gthulhu_reconcile.model.policy import Policy
 
 SHOWN_COLUMNS = 160
 """A minified file must not fill the screen: longer lines are cut around the fault."""
 LEAD_IN = 40
+TIED_PODS_SHOWN = 3
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 
@@ -74,6 +77,26 @@ def tally(diagnostics: Sequence[Diagnostic], files: int, policies: int) -> Text:
     parts = [count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
     text.append(", ".join(parts), style=STYLES[Severity.ERROR if errors else Severity.WARNING])
     return text.append(f" in {count(files, 'file')}.")
+
+
+def tie_findings(ties: Iterable[Tie], policies: Iterable[Policy]) -> tuple[Diagnostic, ...]:
+    """Ties of a plan, each at the document of the policy that loses."""
+    lines = {policy.ref: policy.line for policy in policies}
+    return tuple(_tie(tie, lines.get(tie.loser, 0)) for tie in ties)
+
+
+def _tie(tie: Tie, line: int) -> Diagnostic:
+    pods = ", ".join(map(pod_name, tie.pods[:TIED_PODS_SHOWN]))
+    more = tie.count - min(len(tie.pods), TIED_PODS_SHOWN)
+    where = f"{pods} and {more} more" if more > 0 else pods
+    winner, loser = policy_name(tie.winner), policy_name(tie.loser)
+    return Diagnostic(
+        Code.TIE,
+        Severity.WARNING,
+        Span(tie.loser.source, line, min(line, 1), min(line, 1) + 1),
+        f"nothing but their names orders '{winner}' and '{loser}'",
+        hint=f"'{winner}' wins in {where or 'the node itself'}; give one of them a higher precedence",
+    )
 
 
 def _snippet(text: Text, found: Diagnostic, gutter: int) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from rich.cells import cell_len
 from rich.text import Text
 
+from gthulhu_reconcile.cli.rendering.columns import columns
 from gthulhu_reconcile.cli.rendering.words import VERDICTS, duration, place, pod_name, policy_name, visible
 from gthulhu_reconcile.model.plan import Considered, Explanation, Verdict
 from gthulhu_reconcile.model.policy import Policy
-
-GAP = "  "
 
 
 def explanation(explained: Explanation) -> Text:
@@ -25,14 +21,6 @@ def explanation(explained: Explanation) -> Text:
     for line in columns(rows):
         text.append_text(line).append("\n")
     return text
-
-
-def columns(rows: Sequence[Sequence[Text]]) -> Iterable[Text]:
-    """Rows aligned to the widest cell of each column; the last column is not padded."""
-    if not rows:
-        return []
-    widths = [max(cell_len(row[at].plain) for row in rows) for at in range(len(rows[0]))]
-    return [_line(row, widths) for row in rows]
 
 
 def asked(policy: Policy) -> str:
@@ -57,15 +45,6 @@ def _target(explained: Explanation) -> Text:
     text.append("pod ").append(pod_name(explained.pod), style="bold")
     node = f"on {visible(explained.node)}" if explained.node else "not yet on a node"
     return text.append(f" {node}, uid {visible(explained.pod.uid)}\n\n")
-
-
-def _line(row: Sequence[Text], widths: Sequence[int]) -> Text:
-    text = Text()
-    for at, cell in enumerate(row):
-        text.append_text(cell)
-        if at < len(row) - 1:
-            text.append(" " * (widths[at] - cell_len(cell.plain)) + GAP)
-    return text
 
 
 def _row(considered: Considered) -> tuple[Text, ...]:

@@ -62,16 +62,6 @@ def plan(planned: Plan, found: Sequence[Diagnostic] = ()) -> list[str]:
     lines += [
         annotation("warning", f"{left.node}: {left.reason}", title="node left out") for left in planned.unreachable
     ]
-    lines += [
-        annotation(
-            "warning",
-            f"only their names order {policy_name(tie.winner)} and {policy_name(tie.loser)}, "
-            f"which meet in {count(tie.count, 'pod')}; give one a higher precedence",
-            title="tie",
-            path=tie.loser.source,
-        )
-        for tie in planned.ties
-    ]
     lines += [_policy(policy, changes) for policy, changes in sorted(_by_policy(planned.changes).items())]
     lines.append(annotation("notice", summary_line(planned), title="plan"))
     return lines

@@ -27,6 +27,7 @@ from itertools import groupby
 from rich.text import Text
 
 from gthulhu_reconcile.cli.rendering.attributes import compare
+from gthulhu_reconcile.cli.rendering.diagnostics import diagnostic
 from gthulhu_reconcile.cli.rendering.words import (
     ACTIONS,
     GUARDS,
@@ -37,20 +38,21 @@ from gthulhu_reconcile.cli.rendering.words import (
     policy_name,
     visible,
 )
-from gthulhu_reconcile.model.plan import Action, Change, Guard, Plan, Reason, Tie
+from gthulhu_reconcile.model.diagnostics import Diagnostic
+from gthulhu_reconcile.model.plan import Action, Change, Guard, Plan, Reason
 from gthulhu_wire.intents import PodRef
 
 SIGNS = {Action.ADD: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.FORGET: "."}
 STYLES = {Action.ADD: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.FORGET: "cyan"}
-TIED_PODS_SHOWN = 3
 
 
-def plan(planned: Plan, *, approve: str = "") -> Iterator[Text]:
+def plan(planned: Plan, *, approve: str = "", ties: Iterable[Diagnostic] = ()) -> Iterator[Text]:
     """The whole plan in blocks, one for each node, so that a large one appears while it is made.
 
     Args:
         planned: the plan.
         approve: the command that would release its hold; empty leaves the advice out.
+        ties: the plan's ties as findings.
     """
     if planned.changes:
         yield _legend(planned.changes)
@@ -58,8 +60,8 @@ def plan(planned: Plan, *, approve: str = "") -> Iterator[Text]:
             yield _node(node, tuple(changes))
     if planned.adopted:
         yield _adopted(planned.adopted)
-    if planned.ties:
-        yield _ties(planned.ties)
+    for tie in ties:
+        yield diagnostic(tie).append("\n")
     if planned.unreachable:
         yield _left_out(planned)
     if planned.held is not None:
@@ -141,19 +143,6 @@ def _adopted(nodes: Sequence[str]) -> Text:
     text = Text()
     text.append("Taken over", style="bold yellow").append(" from another owner: ")
     text.append(", ".join(map(visible, nodes))).append("\n")
-    return text
-
-
-def _ties(ties: Sequence[Tie]) -> Text:
-    text = Text()
-    for tie in ties:
-        text.append("Warning: ", style="bold yellow")
-        text.append(f"nothing but their names orders {policy_name(tie.winner)} and {policy_name(tie.loser)}.\n")
-        pods = ", ".join(map(pod_name, tie.pods[:TIED_PODS_SHOWN]))
-        more = tie.count - min(len(tie.pods), TIED_PODS_SHOWN)
-        also = f" and {more} more" if more > 0 else ""
-        text.append(f"  {policy_name(tie.winner)} wins in {pods}{also}. ")
-        text.append("Give one of them a higher precedence.\n")
     return text
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from rich.text import Text
 
 from gthulhu_reconcile.applying.outcomes import NodeOutcome, Outcome, PushResult, PushStatus
-from gthulhu_reconcile.cli.rendering.explanation import columns
+from gthulhu_reconcile.cli.rendering.columns import columns
 from gthulhu_reconcile.cli.rendering.words import count, visible
 
 OUTCOMES: dict[Outcome, str] = {

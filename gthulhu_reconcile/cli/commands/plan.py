@@ -1,0 +1,53 @@
+"""``plan``: what would change; nothing does."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from gthulhu_reconcile.applying.planfile import save
+from gthulhu_reconcile.cli import options
+from gthulhu_reconcile.cli.exits import Exit
+from gthulhu_reconcile.cli.names import PROGRAM
+from gthulhu_reconcile.cli.presenting import approval, earn_plan, show_plan, show_refusal
+from gthulhu_reconcile.cli.progress import progress
+from gthulhu_reconcile.cli.session import start
+from gthulhu_reconcile.errors import UserError
+from gthulhu_reconcile.runtime.reconciling import make_plan
+from gthulhu_reconcile.runtime.settings import Output
+
+
+@click.command("plan")
+@click.option("--out", metavar="FILE", help="Save the plan, for 'apply FILE' and 'show FILE'.")
+@options.sources
+@options.adopting
+@options.approving
+@options.form("text", "json", "github", "junit")
+@options.verdicts
+@options.common
+def command(*, out: str | None, **given: object) -> Exit:
+    """Show what would change on which nodes, and why.
+
+    Policies, pods and agents are read; nothing is written but FILE.
+    """
+    session = start(given, *Output)
+    try:
+        with progress(session.terminal, "planning") as tell:
+            planned = asyncio.run(make_plan(session.settings, stdin=sys.stdin.buffer, progress=tell))
+    except UserError as error:
+        return show_refusal(session, error)
+    show_plan(
+        session,
+        planned.plan,
+        approval=approval(given, planned.plan.id),
+        found=planned.diagnostics,
+        policies=planned.inputs.loaded.policies,
+    )
+    if out is not None:
+        save(planned.plan, Path(out))
+        session.terminal.note(f"Saved. Apply it once with: {PROGRAM} apply {out}")
+    earn_plan(session, planned.plan, planned.silent)
+    return session.status
