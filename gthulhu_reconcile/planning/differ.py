@@ -15,9 +15,9 @@ from gthulhu_reconcile.model.policy import Candidate, PolicyKind, Standing
 from gthulhu_reconcile.planning.admitting import refused_for_nodes, refused_for_pods
 from gthulhu_reconcile.planning.observed import Member
 from gthulhu_reconcile.planning.options import Options
-from gthulhu_reconcile.planning.ranked import Ranking
 from gthulhu_reconcile.planning.resolving import Resolution
-from gthulhu_wire.intents import Intent, OnDelete, Terms
+from gthulhu_reconcile.planning.shadowing import node_shadowers, pod_shadowers
+from gthulhu_wire.intents import Intent, OnDelete, PolicyRef, Terms
 
 NODE_ITSELF = ""
 """Stands for the node among uids of pods, as in :attr:`Intent.key`."""
@@ -87,11 +87,6 @@ class Differ:
             self._terms[pair] = _terms_changed(before, after)
         return self._terms[pair]
 
-    def ranking(self, node: str, member: Member | None) -> Ranking:
-        """All policies of a pod on ``node``, or of the node itself."""
-        rules, node_class = self._resolution.rules, self._resolution.node_class(node)
-        return rules.node_ranking(node_class) if member is None else rules.pod_ranking(member.shape, node_class)
-
     def members(self, node: str) -> Mapping[str, Member]:
         """Pods that are planned on ``node``, by uid."""
         return {member.pod.ref.uid: member for member in self._resolution.observed.members(node)}
@@ -104,7 +99,7 @@ class Differ:
         if candidate.standing is not Standing.ACTIVE:
             inactive = candidate.standing is Standing.INACTIVE
             return (Reason.POLICY_INACTIVE if inactive else Reason.POLICY_SUSPENDED), True
-        by = self.ranking(node, member).shadower(intent.terms.policy)
+        by = self._shadower(node, member, intent.terms.policy)
         if by is not None:
             kind = candidate.policy.kind
             stronger = self._candidates.get((kind, by.namespace, by.name))
@@ -116,6 +111,20 @@ class Differ:
             else refused_for_pods(policy, member.pod.ref.namespace, self._options)
         )
         return (Reason.NO_LONGER_SELECTED if refused is None else Reason.NOT_ALLOWED), False
+
+    def _shadower(self, node: str, member: Member | None, policy: PolicyRef) -> PolicyRef | None:
+        rules, node_class = self._resolution.rules, self._resolution.node_class(node)
+        if member is None:
+            entries = rules.node_ranking(node_class).selecting
+            shadowers = node_shadowers(entries)
+        else:
+            entries = rules.pod_ranking(member.shape, node_class).selecting
+            shadowers = pod_shadowers(entries)
+        for entry, by in zip(entries, shadowers, strict=True):
+            found = entry.terms.policy
+            if found.name == policy.name and found.namespace == policy.namespace:
+                return by
+        return None
 
 
 class _OneNode:

@@ -6,8 +6,10 @@ all pods that share it. A pod that looks like one seen before costs one lookup.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from gthulhu_reconcile.model.pods import Node
 from gthulhu_reconcile.model.policy import Candidate, NodeTerms, PolicyKind, Standing
@@ -24,6 +26,8 @@ from gthulhu_wire.intents import Terms
 
 PolicyKey = tuple[PolicyKind, str, str]
 """Kind, namespace and name of a policy."""
+
+_KEY = attrgetter("key")
 
 
 class Ready:
@@ -44,18 +48,18 @@ class Ready:
 
 @dataclass(slots=True)
 class _Namespace:
-    """What one namespace makes of the policies: which may act there, and by which key they are ranked there."""
+    """What one namespace makes of the policies: which may act there, and how they are ranked there."""
 
     name: str
     named: LabelIndex[Ready]
-    keys: dict[Ready, RankKey | None]
+    entries: dict[Ready, Entry | None]
 
 
 @dataclass(slots=True)
 class _Signature:
     """Everything that policies can tell apart in a pod but its node."""
 
-    matched: Sequence[tuple[int, Entry]]
+    matched: Sequence[Entry]
     anywhere: Ranking | None
     """The ranking on every node, where no policy that matches says anything about nodes."""
     rankings: dict[NodeClass, Ranking] = field(default_factory=dict)
@@ -77,16 +81,16 @@ class Rules:
         ready = [Ready(candidate, numbers[candidate.policy.selector.nodes], options) for candidate in active]
         self._of_nodes = sorted(
             (
-                (one.node_terms, Entry(one.keys[NamespaceTerm.ABSENT], one.terms))
+                Entry(one.keys[NamespaceTerm.ABSENT], one.terms, one.node_terms)
                 for one in ready
                 if one.policy.kind is PolicyKind.NODE and refused_for_nodes(one.policy, options) is None
             ),
-            key=_entry_key,
+            key=_KEY,
         )
         self._index_pods([one for one in ready if one.policy.kind is PolicyKind.SCHEDULING])
         self._namespaces: dict[str, _Namespace] = {}
         self._signatures: dict[tuple[str, Projected, tuple[str, ...]], _Signature] = {}
-        self._by_shape: dict[Shape, _Signature] = {}
+        self._by_shape: defaultdict[NodeClass, dict[Shape, Ranking]] = defaultdict(dict)
         self._node_rankings: dict[NodeClass, Ranking] = {}
 
     def _index_pods(self, ready: Sequence[Ready]) -> None:
@@ -114,26 +118,35 @@ class Rules:
         """The node policies of a node."""
         ranking = self._node_rankings.get(node_class)
         if ranking is None:
-            entries = [entry for number, entry in self._of_nodes if number in node_class]
+            entries = [entry for entry in self._of_nodes if entry.node_terms in node_class]
             ranking = self._node_rankings[node_class] = rank_node(entries)
         return ranking
 
     def pod_ranking(self, shape: Shape, node_class: NodeClass) -> Ranking:
         """The policies of a pod of ``shape`` on a node of ``node_class``."""
-        signature = self._by_shape.get(shape)
-        if signature is None:
-            signature = self._by_shape[shape] = self._signature(shape)
+        signature = self._signature(shape)
         if signature.anywhere is not None:
             return signature.anywhere
         ranking = signature.rankings.get(node_class)
         if ranking is None:
-            entries = [entry for number, entry in signature.matched if number in node_class]
+            entries = [entry for entry in signature.matched if entry.node_terms in node_class]
             ranking = signature.rankings[node_class] = rank_pod(entries)
         return ranking
 
+    def pod_rankings(self, shapes: Iterable[Shape], node_class: NodeClass) -> list[Ranking]:
+        """:meth:`pod_ranking` of each of ``shapes``."""
+        known = self._by_shape[node_class]
+        rankings: list[Ranking] = []
+        for shape in shapes:
+            ranking = known.get(shape)
+            if ranking is None:
+                ranking = known[shape] = self.pod_ranking(shape, node_class)
+            rankings.append(ranking)
+        return rankings
+
     def forget_beyond(self, shapes: int) -> None:
         """Drop what is remembered of pods where it is of more than ``shapes`` shapes, most of them long gone."""
-        if len(self._by_shape) > shapes:
+        if sum(map(len, self._by_shape.values())) > shapes:
             self._by_shape.clear()
             self._signatures.clear()
             self._namespaces.clear()
@@ -147,30 +160,28 @@ class Rules:
             matched = self._match(self._namespace(namespace), projected, names)
             everywhere = self._nodes.numbers[NodeTerms()]
             anywhere = None
-            if all(number == everywhere for number, _ in matched):
-                anywhere = rank_pod([entry for _, entry in matched])
+            if all(entry.node_terms == everywhere for entry in matched):
+                anywhere = rank_pod(matched)
             signature = self._signatures[namespace, projected, names] = _Signature(matched, anywhere)
         return signature
 
-    def _match(
-        self, namespace: _Namespace, labels: Projected, containers: tuple[str, ...]
-    ) -> Sequence[tuple[int, Entry]]:
+    def _match(self, namespace: _Namespace, labels: Projected, containers: tuple[str, ...]) -> list[Entry]:
         held = dict(labels)
-        found: list[tuple[int, Entry]] = []
+        found: list[Entry] = []
         for index in (namespace.named, self._anywhere):
             for ready in index.possible(labels):
                 if not all_hold(ready.labels, held):
                     continue
-                key = self._key(namespace, ready)
-                if key is None:
+                entry = self._entry(namespace, ready)
+                if entry is None:
                     continue
-                names: tuple[str, ...] | None = None
                 if ready.containers:
                     names = tuple([name for name in containers if name in ready.containers])
                     if not names:
                         continue
-                found.append((ready.node_terms, Entry(key, ready.terms, names)))
-        found.sort(key=_entry_key)
+                    entry = replace(entry, containers=names)
+                found.append(entry)
+        found.sort(key=_KEY)
         return found
 
     def _namespace(self, name: str) -> _Namespace:
@@ -182,14 +193,16 @@ class Rules:
             namespace = self._namespaces[name] = _Namespace(name, index, {})
         return namespace
 
-    def _key(self, namespace: _Namespace, ready: Ready) -> RankKey | None:
-        """How ``ready`` is ranked in the namespace; None where it may not act there."""
-        keys = namespace.keys
-        if ready not in keys:
+    def _entry(self, namespace: _Namespace, ready: Ready) -> Entry | None:
+        """``ready`` as it is ranked in the namespace; None where it may not act there."""
+        entries = namespace.entries
+        if ready not in entries:
             term = namespace_term(ready.namespaces, namespace.name)
             allowed = term is not None and refused_for_pods(ready.policy, namespace.name, self._options) is None
-            keys[ready] = ready.keys[term] if term is not None and allowed else None
-        return keys[ready]
+            entries[ready] = (
+                Entry(ready.keys[term], ready.terms, ready.node_terms) if term is not None and allowed else None
+            )
+        return entries[ready]
 
 
 def terms_of(candidate: Candidate, options: Options) -> Terms:
@@ -220,7 +233,3 @@ def _by_name(candidates: Iterable[Candidate]) -> dict[PolicyKey, Candidate]:
 def _input_order(candidate: Candidate) -> tuple[str, str, str, str, str, int]:
     policy, ref = candidate.policy, candidate.policy.ref
     return (policy.kind, candidate.standing, ref.namespace, ref.name, ref.source, policy.line)
-
-
-def _entry_key(numbered: tuple[int, Entry]) -> RankKey:
-    return numbered[1].key

@@ -6,9 +6,10 @@ identity which nodes are still the same, so an index must be changed through its
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from gthulhu_reconcile.model.pods import Node, Pod
 from gthulhu_wire.intents import PodRef, canonical_pod
@@ -23,8 +24,7 @@ _SHARDS = 256
 """A power of two. 100,000 pods make shards of 400, which copy in microseconds; one dictionary takes a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A pod that is to be planned on its node; ``text`` is its canonical JSON within an intent."""
 
     pod: Pod
@@ -59,16 +59,17 @@ class Observed:
         """
         shards: tuple[dict[str, Pod], ...] = tuple({} for _ in range(_SHARDS))
         for pod in pods:
-            shard = shards[_shard(pod.ref.uid)]
-            known = shard.get(pod.ref.uid)
-            if known is None or _preference(pod) > _preference(known):
-                shard[pod.ref.uid] = pod
-        by_node: dict[str, list[Member]] = {}
+            uid = pod.ref.uid
+            shard = shards[_shard(uid)]
+            known = shard.setdefault(uid, pod)
+            if known is not pod and _preference(pod) > _preference(known):
+                shard[uid] = pod
+        by_node: defaultdict[str, list[Member]] = defaultdict(list)
         shape_of = _Shapes().of
         for shard in shards:
             for pod in shard.values():
                 if _planned(pod):
-                    by_node.setdefault(pod.node, []).append(Member(pod, shape_of(pod), canonical_pod(pod.ref)))
+                    by_node[pod.node].append(Member(pod, shape_of(pod), canonical_pod(pod.ref)))
         members = {name: tuple(sorted(found, key=_order)) for name, found in by_node.items()}
         return cls(shards, members, {node.name: node for node in nodes}, sum(map(len, shards)))
 

@@ -5,34 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gthulhu_reconcile.planning.shadowing import Entry, Shadowed, split_node, split_pod
+from gthulhu_reconcile.planning.shadowing import Entry, node_shadowers, pod_shadowers
 from gthulhu_reconcile.planning.ties import ties_among
 from gthulhu_wire.intents import PolicyRef, canonical_pieces
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
     """Shared by all pods (or nodes) that are alike to every policy.
 
     Attributes:
         entries: what is sent, rank 0 first.
-        shadowed: what would be sent if a stronger one did not take all of its threads.
+        selecting: those and the ones that are not sent because stronger ones take all of their threads.
         ties: (winner, loser) that only their names order, each loser once.
         pieces: see :func:`~gthulhu_wire.intents.canonical_pieces`; empty where ids of containers differ by pod.
     """
 
     entries: tuple[Entry, ...] = ()
-    shadowed: tuple[Shadowed, ...] = ()
+    selecting: Sequence[Entry] = ()
     ties: tuple[tuple[PolicyRef, PolicyRef], ...] = ()
     pieces: tuple[str, ...] = ()
-
-    def shadower(self, policy: PolicyRef) -> PolicyRef | None:
-        """Who shadows the policy of that name, wherever it is written; None where nobody does."""
-        for lost in self.shadowed:
-            found = lost.entry.terms.policy
-            if found.name == policy.name and found.namespace == policy.namespace:
-                return lost.by
-        return None
 
 
 NOTHING = Ranking()
@@ -42,15 +34,20 @@ def rank_pod(entries: Sequence[Entry]) -> Ranking:
     """The ranking of a pod that ``entries`` select; they must be sorted by key."""
     if not entries:
         return NOTHING
-    sent, shadowed = split_pod(entries)
+    shadowers = pod_shadowers(entries)
+    sent = _sent(entries, shadowers)
     shared = all(entry.containers is None for entry in sent)
     pieces = canonical_pieces([entry.terms for entry in sent]) if shared else ()
-    return Ranking(sent, shadowed, ties_among(entries, shadowed), pieces)
+    return Ranking(sent, entries, ties_among(entries, shadowers), pieces)
 
 
 def rank_node(entries: Sequence[Entry]) -> Ranking:
     """The ranking of a node that ``entries`` select; they must be sorted by key."""
     if not entries:
         return NOTHING
-    sent, shadowed = split_node(entries)
-    return Ranking(sent, shadowed, ties_among(entries, shadowed))
+    shadowers = node_shadowers(entries)
+    return Ranking(_sent(entries, shadowers), entries, ties_among(entries, shadowers))
+
+
+def _sent(entries: Sequence[Entry], shadowers: Sequence[PolicyRef | None]) -> tuple[Entry, ...]:
+    return tuple([entry for entry, by in zip(entries, shadowers, strict=True) if by is None])

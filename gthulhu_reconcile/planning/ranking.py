@@ -61,7 +61,14 @@ def rank_key(policy: Policy, namespace: NamespaceTerm) -> RankKey:
 
 def tied(one: RankKey, other: RankKey) -> bool:
     """Whether nothing but the names of the policies orders the two."""
-    return one[:-2] == other[:-2]
+    return (
+        one.precedence == other.precedence
+        and one.labels == other.labels
+        and one.namespace == other.namespace
+        and one.command == other.command
+        and one.threads == other.threads
+        and one.nodes == other.nodes
+    )
 
 
 def why_below(weaker: RankKey, stronger: RankKey) -> str:

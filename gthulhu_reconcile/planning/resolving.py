@@ -49,10 +49,22 @@ class NodeDesired:
         self._rankings = rankings
         self._intents: tuple[Intent, ...] | None = None
         self.takes_node = bool(own.entries)
-        self.matched = sum([ranking is not NOTHING for ranking in rankings])
-        self.count = len(own.entries) + sum([len(ranking.entries) for ranking in rankings])
-        self.digest = digest_of_texts(self._texts())
-        self.ties = self._find_ties()
+        self.count, self.matched = len(own.entries), 0
+        met: dict[tuple[PolicyRef, PolicyRef], list[PodRef]] = {pair: [] for pair in own.ties}
+        texts = list(map(canonical_intent, _node_intents(own)))
+        for member, ranking in zip(members, rankings, strict=True):
+            if ranking is NOTHING:
+                continue
+            self.matched += 1
+            self.count += len(ranking.entries)
+            if ranking.pieces:
+                texts.append(member.text.join(ranking.pieces))
+            else:
+                texts.extend(map(canonical_intent, _pod_intents(member.pod, ranking)))
+            for pair in ranking.ties:
+                met.setdefault(pair, []).append(member.pod.ref)
+        self.digest = digest_of_texts(texts)
+        self.ties = tuple([TieHere(winner, loser, tuple(pods)) for (winner, loser), pods in met.items()])
 
     @property
     def intents(self) -> tuple[Intent, ...]:
@@ -64,24 +76,6 @@ class NodeDesired:
                     intents.extend(_pod_intents(member.pod, ranking))
             self._intents = tuple(intents)
         return self._intents
-
-    def _texts(self) -> list[str]:
-        texts = list(map(canonical_intent, _node_intents(self._own)))
-        for member, ranking in zip(self._members, self._rankings, strict=True):
-            if ranking is NOTHING:
-                continue
-            if ranking.pieces:
-                texts.append(member.text.join(ranking.pieces))
-            else:
-                texts.extend(map(canonical_intent, _pod_intents(member.pod, ranking)))
-        return texts
-
-    def _find_ties(self) -> tuple[TieHere, ...]:
-        met: dict[tuple[PolicyRef, PolicyRef], list[PodRef]] = {pair: [] for pair in self._own.ties}
-        for member, ranking in zip(self._members, self._rankings, strict=True):
-            for pair in ranking.ties:
-                met.setdefault(pair, []).append(member.pod.ref)
-        return tuple([TieHere(winner, loser, tuple(pods)) for (winner, loser), pods in met.items()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +131,8 @@ def resolve(candidates: Sequence[Candidate], observed: Observed, options: Option
 
 
 def _resolve(rules: Rules, node_class: NodeClass, members: tuple[Member, ...]) -> NodeDesired:
-    ranking = rules.pod_ranking
-    return NodeDesired(
-        rules.node_ranking(node_class), members, [ranking(member.shape, node_class) for member in members]
-    )
+    rankings = rules.pod_rankings([member.shape for member in members], node_class)
+    return NodeDesired(rules.node_ranking(node_class), members, rankings)
 
 
 def _node_intents(ranking: Ranking) -> list[Intent]:

@@ -15,21 +15,21 @@ from gthulhu_wire.intents import PolicyRef, Terms
 _NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A policy that takes threads of a pod or a node. ``containers`` are names, sorted; None takes all of a pod."""
+    """A policy that takes threads of a pod or a node.
+
+    Attributes:
+        key: its place among others.
+        terms: what it says.
+        node_terms: number of what it says of nodes, in :class:`~gthulhu_reconcile.planning.nodeterms.NodeIndex`.
+        containers: names, sorted; None takes all of a pod.
+    """
 
     key: RankKey
     terms: Terms
+    node_terms: int
     containers: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shadowed:
-    """A policy that is not sent, and the one that takes the (last of the) threads it could have taken."""
-
-    entry: Entry
-    by: PolicyRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,21 @@ class _Cover:
     by: PolicyRef
 
 
-def split_pod(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Shadowed, ...]]:
-    """The entries of a pod that are sent, and the shadowed ones; both strongest first, as ``entries`` are.
+def pod_shadowers(entries: Sequence[Entry]) -> list[PolicyRef | None]:
+    """Per entry of a pod, strongest first, who takes the (last of the) threads that it could have taken, if anybody.
 
     Several entries may shadow together: one takes the container ``a``, another ``b``, a third wanted both.
     """
-    sent: list[Entry] = []
-    shadowed: list[Shadowed] = []
+    shadowers: list[PolicyRef | None] = []
     whole: _Cover | None = None
     parts: dict[str, _Cover] = {}
     for entry in entries:
         cover = _cover_of(entry, whole, parts)
         end = _end(entry.terms)
         if cover is not None and cover.until >= end:
-            shadowed.append(Shadowed(entry, cover.by))
+            shadowers.append(cover.by)
             continue
-        sent.append(entry)
+        shadowers.append(None)
         if entry.terms.command is not None:
             continue
         mine = _Cover(end, entry.terms.policy)
@@ -61,20 +60,19 @@ def split_pod(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Shadow
             whole = _longer(whole, mine)
         else:
             parts.update({name: _longer(parts.get(name), mine) for name in entry.containers})
-    return tuple(sent), tuple(shadowed)
+    return shadowers
 
 
-def split_node(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Shadowed, ...]]:
-    """As :func:`split_pod` for the entries of a node itself."""
-    sent: list[Entry] = []
-    shadowed: list[Shadowed] = []
+def node_shadowers(entries: Sequence[Entry]) -> list[PolicyRef | None]:
+    """As :func:`pod_shadowers` for the entries of a node itself."""
+    shadowers: list[PolicyRef | None] = []
+    sent: list[Terms] = []
     for entry in entries:
-        by = next((upper.terms.policy for upper in sent if _shadows(upper.terms, entry.terms)), None)
+        by = next((upper.policy for upper in sent if _shadows(upper, entry.terms)), None)
+        shadowers.append(by)
         if by is None:
-            sent.append(entry)
-        else:
-            shadowed.append(Shadowed(entry, by))
-    return tuple(sent), tuple(shadowed)
+            sent.append(entry.terms)
+    return shadowers
 
 
 def _cover_of(entry: Entry, whole: _Cover | None, parts: dict[str, _Cover]) -> _Cover | None:

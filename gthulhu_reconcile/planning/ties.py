@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from gthulhu_reconcile.planning.ranking import tied
-from gthulhu_reconcile.planning.shadowing import Entry, Shadowed
+from gthulhu_reconcile.planning.shadowing import Entry
 from gthulhu_wire.intents import PolicyRef
 
 _CHARACTER = r"(?:[A-Za-z0-9_/@:, -]|\\[^A-Za-z0-9])"
@@ -22,27 +22,26 @@ _PLAIN = re.compile(
 _BAR = re.compile(r"(?<!\\)\|")
 
 
-def ties_among(entries: Sequence[Entry], shadowed: Sequence[Shadowed]) -> tuple[tuple[PolicyRef, PolicyRef], ...]:
+def ties_among(
+    entries: Sequence[Entry], shadowers: Sequence[PolicyRef | None]
+) -> tuple[tuple[PolicyRef, PolicyRef], ...]:
     """(winner, loser) among ``entries``, which are strongest first; each loser once, with the strongest it meets.
 
     What is shadowed from outside of its group of equals would not act anyway, whatever its name.
     """
     if not any(tied(one.key, other.key) for one, other in pairwise(entries)):
         return ()
-    by = {id(lost.entry): lost.by for lost in shadowed}
     ties: list[tuple[PolicyRef, PolicyRef]] = []
     group: list[Entry] = []
-    for entry in entries:
+    for entry, by in zip(entries, shadowers, strict=True):
         if group and not tied(group[0].key, entry.key):
             group = []
-        policy = entry.terms.policy
-        shadower = by.get(id(entry))
-        if shadower is not None and all(shadower is not stronger.terms.policy for stronger in group):
+        if by is not None and all(by is not stronger.terms.policy for stronger in group):
             continue
         winner = next((stronger for stronger in group if can_meet(stronger, entry)), None)
         if winner is not None:
-            ties.append((winner.terms.policy, policy))
-        if shadower is None:
+            ties.append((winner.terms.policy, entry.terms.policy))
+        if by is None:
             group.append(entry)
     return tuple(ties)
 
