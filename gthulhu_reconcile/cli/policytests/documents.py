@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, StrictBool, TypeAdapter, model_validator
 
 from gthulhu_reconcile.loading.schemas import Draft, generate, schema_directory
-from gthulhu_reconcile.model.documents import Duration, Instant, Part, Priority, Text
+from gthulhu_reconcile.model.documents import ContainerName, Duration, Instant, Part, Priority, Text
 
 NONE = "none"
 PATTERN_SAID = {"patternErrorMessage": "NAME or NAMESPACE/NAME, with lower-case letters, digits, '-' and '.'"}
@@ -58,6 +58,9 @@ class Expectation(Part):
     command: Annotated[Text, Field(min_length=1, max_length=4096)] | None = Field(
         default=None,
         description="Name of a thread: who wins on it, where policies name commands. Absent is the first in rank.",
+    )
+    container: ContainerName | None = Field(
+        default=None, description="Name of a container: who wins in it, where policies name containers."
     )
     winner: PolicyName = Field(
         description="NAME or NAMESPACE/NAME of the policy that wins, or none where the kernel's defaults stay."

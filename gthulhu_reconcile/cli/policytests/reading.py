@@ -162,8 +162,9 @@ def _expected(document: Document, pointer: tuple[str | int, ...], expectation: E
         span=document.locate(pointer),
         pod=expectation.pod or "",
         node=expectation.node or "",
-        command=expectation.command,
         winner=expectation.winner,
+        command=expectation.command,
+        container=expectation.container,
         ranked=expectation.ranked,
         schedule=expectation.schedule,
     )

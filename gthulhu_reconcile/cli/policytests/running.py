@@ -29,8 +29,9 @@ class Expected:
     span: Span
     pod: str
     node: str
-    command: str | None
     winner: str
+    command: str | None = None
+    container: str | None = None
     ranked: tuple[str, ...] | None = None
     schedule: ExpectedSchedule | None = None
 
@@ -147,7 +148,7 @@ def _unknown_names(expected: Expected, policies: Sequence[Policy]) -> list[Failu
 
 def _compare(expected: Expected, target: str, explained: Explanation) -> list[Failure]:
     sent = [each for each in explained.considered if each.verdict is Verdict.WINS]
-    winner = _winner(sent, expected.command)
+    winner = _winner(sent, expected)
     found = NONE if winner is None else qualified(winner.policy.ref)
     wanted = NONE if expected.winner == NONE else _full(expected.winner)
     failures = []
@@ -163,19 +164,23 @@ def _compare(expected: Expected, target: str, explained: Explanation) -> list[Fa
     return failures
 
 
-def _winner(sent: Sequence[Considered], command: str | None) -> Considered | None:
+def _winner(sent: Sequence[Considered], expected: Expected) -> Considered | None:
     for each in sent:
-        pattern = each.policy.selector.command
-        if command is None or pattern is None or patterns.search(pattern, command):
+        selector = each.policy.selector
+        of_command = expected.command is None or selector.command is None
+        in_container = expected.container is None or not selector.containers
+        if (of_command or patterns.search(selector.command or "", expected.command or "")) and (
+            in_container or expected.container in selector.containers
+        ):
             return each
     return None
 
 
 def _other_winner(expected: Expected, target: str, winner: Considered | None) -> str:
-    command = f" for command '{expected.command}'" if expected.command is not None else ""
-    if winner is None:
-        return f"no policy wins on {target}{command}; expected {expected.winner}"
-    return f"{policy_name(winner.policy.ref)} wins on {target}{command}; expected {expected.winner}"
+    asked = (("command", expected.command), ("container", expected.container))
+    where = "".join(f", {word} '{name}'" for word, name in asked if name is not None)
+    found = "no policy wins" if winner is None else f"{policy_name(winner.policy.ref)} wins"
+    return f"{found} on {target}{where}; expected {expected.winner}"
 
 
 def _why(wanted: str, explained: Explanation) -> str:
