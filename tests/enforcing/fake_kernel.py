@@ -257,7 +257,8 @@ class Agent:
 
     def __init__(self, kernel: FakeKernel, path: Path, boot: str = "boot-1") -> None:
         self.kernel = kernel
-        self.enforcer = Eevdf(journal=Journal(path, boot), tasks=FakeTasks(kernel), cgroups=FakeCgroups(kernel))
+        self.journal = Journal(path, boot)
+        self.enforcer = Eevdf(journal=self.journal, tasks=FakeTasks(kernel), cgroups=FakeCgroups(kernel))
 
     def apply(
         self, *intents: Intent, now: int = 0, kind: GroupKind = GroupKind.CONTAINER, units: Iterable[str] = ()

@@ -331,15 +331,27 @@ def test_when_a_window_ends_the_next_in_rank_applies(kernel: FakeKernel, agent: 
     assert kernel.tasks[tid].slice_ns == 9_000_000
 
 
-def test_values_of_a_vanished_cgroup_are_not_given_to_one_made_anew_in_its_place(
+def test_a_cgroup_made_anew_under_the_same_path_is_another_one_though_its_weight_is_the_same(
     kernel: FakeKernel, agent: Agent
 ) -> None:
     pid = kernel.spawn(APP, "upf")
     agent.apply(wish(priority=10))
     kernel.exit(pid)
-    kernel.make(POD, 500)
+    kernel.make(POD, 736)
+    kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10))
+    assert kernel.tree[POD].weight == 6854
     agent.apply()
-    assert kernel.tree[POD].weight == 500
+    assert kernel.tree[POD].weight == 736
+
+
+def test_what_an_owner_wrote_after_us_is_not_overwritten_by_putting_back(kernel: FakeKernel, agent: Agent) -> None:
+    tid = kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10, time_slice_ns=500_000))
+    kernel.tasks[tid].slice_ns = 4_000_000
+    kernel.tree[POD].weight = 500
+    agent.apply()
+    assert (kernel.tasks[tid].slice_ns, kernel.tree[POD].weight) == (4_000_000, 500)
 
 
 def test_a_reused_number_is_another_thread(kernel: FakeKernel, agent: Agent) -> None:
