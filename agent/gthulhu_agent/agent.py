@@ -120,6 +120,9 @@ class Agent:
         """Put everything back and keep hands off until :meth:`resume`; things put back, and a warning or ''.
 
         Also when that cannot be remembered: whoever asks for it needs it now.
+
+        Raises:
+            Refused: the kernel did not let everything be put back.
         """
         async with self._lock:
             warning = ""
@@ -128,7 +131,12 @@ class Agent:
             except NotStored as error:
                 warning = f"{error}: a restart of the agent will enforce again"
             self._say_reverted(self.clock.now)
-            count = await self.engine.revert()
+            try:
+                count = await self.engine.revert()
+            except OSError as error:
+                raise Refused(
+                    Refusal.INTERNAL, f"not everything could be put back: {error}", "hands are kept off; say it again"
+                ) from error
         _log.warning("reverted", things=count)
         return count, warning
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gthulhu_agent.enforcing.choose import EnforcerUnavailable, choose
+from gthulhu_agent.enforcing.choose import EnforcerUnavailable, choose, eevdf
 from gthulhu_agent.enforcing.protocol import Enforcer
 from gthulhu_agent.errors import AgentError
 
@@ -21,3 +21,20 @@ def find_enforcer(name: str, state_dir: Path) -> Enforcer:
         return choose(name, journal=state_dir / JOURNAL)
     except EnforcerUnavailable as error:
         raise AgentError(f"enforcer {name}: {error}", error.cure) from error
+
+
+def put_back(state_dir: Path) -> int:
+    """Put back whatever an agent with this state folder has changed, by any enforcer; the number of things.
+
+    Raises:
+        AgentError: the kernel or the disk does not let us.
+    """
+    journal = state_dir / JOURNAL
+    if not journal.exists():
+        return 0
+    try:
+        return eevdf(journal=journal).revert()
+    except OSError as error:
+        raise AgentError(
+            f"not everything could be put back: {error}", "run it as the user that the agent runs as, or as root"
+        ) from error

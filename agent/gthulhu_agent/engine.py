@@ -218,8 +218,7 @@ class Engine:
         self._conditions.clear(ConditionKind.STARTING)
         if self._conditions.clear(ConditionKind.ENFORCEMENT_FAILED):
             _log.info("enforcement works again")
-        self._tell_incomplete(done)
-        self._tell_limited(done)
+        self._tell_conditions(done)
         self._note_enforced(done)
         if done.applied is not None:
             self.tally.rebased += len(done.applied.rebased)
@@ -229,29 +228,33 @@ class Engine:
             if done.applied.drifted:
                 _log.warning("somebody else changed threads; set again", threads=len(done.applied.drifted))
 
-    def _tell_incomplete(self, done: Pass) -> None:
+    def _tell_conditions(self, done: Pass) -> None:
         missing = done.snapshot.incomplete
-        if not missing:
-            self._conditions.clear(ConditionKind.DISCOVERY_INCOMPLETE)
-        elif self._conditions.raise_(
+        self._tell(
             ConditionKind.DISCOVERY_INCOMPLETE,
-            f"{len(missing)} parts could not be read, the first: {missing[0]}",
-            cure="gthulhu-agent doctor says which rights are missing",
-            now=done.at,
-        ):
-            _log.warning("discovery is incomplete", missing=missing[:4])
-
-    def _tell_limited(self, done: Pass) -> None:
-        refused = [refused for state in done.states.values() for refused in state.refused]
-        if not refused:
-            self._conditions.clear(ConditionKind.ENFORCER_LIMITED)
-        elif self._conditions.raise_(
+            f"{len(missing)} parts could not be read, the first: {missing[0]}" if missing else "",
+            "gthulhu-agent doctor says which rights are missing",
+            done.at,
+        )
+        refused = next((refused for state in done.states.values() for refused in state.refused), None)
+        self._tell(
             ConditionKind.ENFORCER_LIMITED,
-            f"{refused[0].what}: {refused[0].why}",
-            cure=refused[0].cure or "GET /v1/state says which intents and why",
-            now=done.at,
-        ):
-            _log.warning("not everything can be enforced", what=refused[0].what, why=refused[0].why)
+            f"{refused.what}: {refused.why}" if refused else "",
+            (refused.cure if refused else "") or "GET /v1/state says which intents and why",
+            done.at,
+        )
+        self._tell(
+            ConditionKind.ENFORCER_AILING,
+            "; ".join(done.applied.conditions) if done.applied else "",
+            "look at the disk of the state folder; a restart reads it again",
+            done.at,
+        )
+
+    def _tell(self, kind: ConditionKind, message: str, cure: str, now: int) -> None:
+        if not message:
+            self._conditions.clear(kind)
+        elif self._conditions.raise_(kind, message, cure=cure, now=now):
+            _log.warning("condition", type=kind.value, message=message)
 
     def _note_enforced(self, done: Pass) -> None:
         states, former = done.states, self._enforced

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gthulhu_agent import local, statedir
-from gthulhu_agent.choosing import find_enforcer
+from gthulhu_agent.choosing import put_back
 from gthulhu_agent.errors import AgentError, AlreadyRunning, NotStored
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.store import DesiredStore
@@ -23,7 +23,7 @@ def revert(settings: Settings) -> Told:
     """Put everything back, and keep hands off until :func:`resume`.
 
     Raises:
-        AgentError: the running agent does not answer, or this machine does not let it be put back.
+        AgentError: the running agent does not answer, or the kernel does not let us.
     """
     try:
         state = statedir.StateDirectory.claim(settings.state_dir)
@@ -37,7 +37,7 @@ def revert(settings: Settings) -> Told:
             DesiredStore(state.path).mark_reverted(True)
         except NotStored as error:
             warning = f"{error}: an agent that is started here will enforce again"
-        return Told(find_enforcer(settings.enforcer, state.path).revert(), warning)
+        return Told(put_back(state.path), warning)
 
 
 def resume(settings: Settings) -> None:

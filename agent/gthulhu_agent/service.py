@@ -16,7 +16,7 @@ from gthulhu_agent.api.handlers import Handlers
 from gthulhu_agent.api.listener import Listener, listen
 from gthulhu_agent.api.server import ApiServer
 from gthulhu_agent.api.serving import Guards, Serving
-from gthulhu_agent.choosing import find_enforcer
+from gthulhu_agent.choosing import find_enforcer, put_back
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Enforcer
@@ -40,11 +40,24 @@ def serve(settings: Settings) -> None:
     secret = None if settings.secret_file is None else Secret(secrets.read(settings.secret_file))
     with statedir.StateDirectory.claim(settings.state_dir) as state:
         enforcer = find_enforcer(settings.enforcer, state.path)
+        if enforcer.name == "none":
+            _put_back_former(state)
         listener = listen(settings.listen, secret=secret is not None, socket_mode=settings.socket_mode)
         try:
             asyncio.run(_run(settings, state, enforcer, listener, secret))
         finally:
             listener.close()
+
+
+def _put_back_former(state: statedir.StateDirectory) -> None:
+    """An agent that only measures now leaves nothing of the time when it did more."""
+    try:
+        count = put_back(state.path)
+    except AgentError as error:
+        _log.error("what the former enforcer had set stays", error=str(error))
+    else:
+        if count:
+            _log.info("put back what the former enforcer had set", things=count)
 
 
 class Service:

@@ -66,5 +66,6 @@ def _place_of_syntax_error(path: Path, text: str, message: str) -> str:
     match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
     if match is None:
         return f"{path}: {message}"
-    line, column = match[2] or str(text.count("\n") + 1), match[3] or "1"
-    return f"{path}:{line}:{column}: {match[1]}"
+    if match[2] is None:
+        return f"{path}:{text.count(chr(10)) + 1}:{len(text) - text.rfind(chr(10))}: {match[1]}"
+    return f"{path}:{match[2]}:{match[3]}: {match[1]}"

@@ -65,6 +65,8 @@ class ConditionKind(StrEnum):
     """The last pass ended in an error; it is tried again."""
     ENFORCER_LIMITED = "EnforcerLimited"
     """The kernel or the agent's rights do not allow all that intents ask for."""
+    ENFORCER_AILING = "EnforcerAiling"
+    """The enforcer's own memory of what it has to restore is damaged or cannot be written."""
     REVERTED = "Reverted"
     """``gthulhu-agent revert`` put everything back; sets are stored and not enforced until ``resume``."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"
@@ -79,6 +81,7 @@ class ConditionKind(StrEnum):
 _HARMLESS = frozenset(
     {
         ConditionKind.DISCOVERY_INCOMPLETE,  # short-lived processes vanish while they are read
+        ConditionKind.ENFORCER_AILING,  # what it keeps from being enforced, it keeps intent by intent
         ConditionKind.ENFORCER_LIMITED,  # a lasting property of the machine, told per intent too
         ConditionKind.OPEN_ON_LOOPBACK,
     }

@@ -179,7 +179,7 @@ class DesiredStore:
 
     def _sweep(self) -> None:
         for name in self._disk.names(self._folder):
-            if name.endswith(_UNFINISHED):
+            if name.startswith("desired-") and name.endswith(_UNFINISHED):
                 self._disk.remove(self._folder / name)
 
     def _tidy(self, keep: set[int | None]) -> None:

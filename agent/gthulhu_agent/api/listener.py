@@ -18,6 +18,7 @@ BACKLOG = 512
 _UNIX = "unix:"
 _UNIX_PATH_MAX = 107
 """Bytes of sun_path without its NUL (unix(7))."""
+_PORT_MAX = 65535
 _PROBE_SECONDS = 2.0
 
 
@@ -61,7 +62,7 @@ def listen(address: str, *, secret: bool, socket_mode: int) -> Listener:
 
 def _listen_tcp(address: str, *, secret: bool) -> Listener:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:]+)):(\d{1,5})", address)
-    if match is None:
+    if match is None or int(match[3]) > _PORT_MAX:  # getaddrinfo would take it modulo 65536
         raise UsageError(f"listen: {address!r} is not ADDRESS:PORT, [IPV6]:PORT or unix:/path")
     host = match[1] or match[2]
     try:
