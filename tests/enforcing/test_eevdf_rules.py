@@ -340,7 +340,7 @@ def test_a_cgroup_made_anew_under_the_same_path_is_another_one_though_its_weight
     kernel.make(POD, 736)
     kernel.spawn(APP, "upf")
     agent.apply(wish(priority=10))
-    assert kernel.tree[POD].weight == 6854
+    assert kernel.tree[POD].weight == 6855
     agent.apply()
     assert kernel.tree[POD].weight == 736
 
