@@ -42,7 +42,7 @@ USUAL = explained(
 
 
 def run(expected: Expected, explanations: Sequence[Explanation] = (USUAL,)) -> CaseResult:
-    return run_case("web.test.yaml", "case", [expected], explanations, [STRONG, WEAK, LOST])
+    return run_case("web.test.yaml", "case", [expected], explanations, [STRONG, WEAK, LOST], ["web/frontend-0"])
 
 
 def expect(winner: str, **more: object) -> Expected:
@@ -79,7 +79,7 @@ def test_none_is_a_winner_of_its_own() -> None:
 
 def test_a_failure_says_what_the_expected_policy_lost_by() -> None:
     (failure,) = run(expect("lost")).failures
-    assert failure.hint == "default/lost selects other labels: app=web"
+    assert failure.hint == "default/lost lost by labels: app=web"
     (failure,) = run(expect("weak")).failures
     assert failure.hint == "default/weak has rank 1"
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gthulhu_reconcile.cli.policytests.documents import SCHEMAS, Expectation, PolicyTestDocument
-from gthulhu_reconcile.cli.policytests.running import CaseResult, Expected, Report, run_case
+from gthulhu_reconcile.cli.policytests.running import CaseResult, Expected, Report, concerned, run_case
 from gthulhu_reconcile.loading.document import Document
 from gthulhu_reconcile.loading.files import Content, read_all, shown_path
 from gthulhu_reconcile.loading.policies import Loaded, load
@@ -93,6 +93,8 @@ class _File:
             return
         self.policies += loaded.policies
         observed = Observed.of(observation.pods, observation.nodes)
+        names = [f"{pod.ref.namespace}/{pod.ref.name}" for pod in observed.pods()]
+        names += [*observed.nodes, *observed.populated]
         for number, case in enumerate(test.cases):
             at = case.at or test.at
             if at is None and (policy := _timed(loaded.policies)) is not None:
@@ -111,7 +113,7 @@ class _File:
                 for place, expectation in enumerate(case.expect)
             ]
             explanations = self._explain(loaded.policies, observed, at or _ANY_INSTANT, expectations)
-            yield run_case(self._content.path, case.name, expectations, explanations, loaded.policies)
+            yield run_case(self._content.path, case.name, expectations, explanations, loaded.policies, names)
 
     def _load(self, document: Document, paths: Sequence[str]) -> Loaded:
         loaded = load(
@@ -139,9 +141,10 @@ class _File:
     ) -> Iterator[Explanation]:
         standing = candidates(policies, datetime.fromisoformat(at))
         for pod in observed.pods():
-            yield explain_pod(pod.ref.uid, standing, observed, self._options)
-        if any(expected.node for expected in expectations):
-            for node in sorted({*observed.nodes, *observed.populated}):
+            if concerned(expectations, pod=f"{pod.ref.namespace}/{pod.ref.name}"):
+                yield explain_pod(pod.ref.uid, standing, observed, self._options)
+        for node in sorted({*observed.nodes, *observed.populated}):
+            if concerned(expectations, node=node):
                 yield explain_node(node, standing, observed, self._options)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gthulhu_reconcile.cli.policytests.documents import NONE, ExpectedSchedule
-from gthulhu_reconcile.cli.rendering.words import VERDICTS, count, duration, policy_name
+from gthulhu_reconcile.cli.rendering.words import count, duration, policy_name
 from gthulhu_reconcile.loading import durations, patterns
 from gthulhu_reconcile.model.diagnostics import Span
 from gthulhu_reconcile.model.plan import Considered, Explanation, Verdict
@@ -97,8 +97,12 @@ def run_case(
     expectations: Sequence[Expected],
     explanations: Iterable[Explanation],
     policies: Sequence[Policy],
+    names: Sequence[str] = (),
 ) -> CaseResult:
-    """Hold ``expectations`` against ``explanations``, one for each pod and each node of the snapshot."""
+    """Hold ``expectations`` against ``explanations``, one for each pod and each node that they are about.
+
+    ``names`` are all pods and nodes of the snapshot, for a guess at what a misspelt one meant.
+    """
     pods: dict[str, list[Explanation]] = {}
     nodes: dict[str, list[Explanation]] = {}
     for explained in explanations:
@@ -113,7 +117,7 @@ def run_case(
         failures += _unknown_names(expected, policies)
         targets = _targets(expected, pods, nodes)
         if not targets:
-            failures.append(_no_target(expected, pods if expected.pod else nodes))
+            failures.append(_no_target(expected, names))
         for target, explained in targets:
             checked.add(target)
             exercised.update(each.policy.ref for each in explained.considered if each.verdict in _EXERCISED)
@@ -126,6 +130,13 @@ def _targets(
 ) -> list[tuple[str, Explanation]]:
     pattern, among, word = (expected.pod, pods, "pod") if expected.pod else (expected.node, nodes, "node")
     return [(f"{word} {name}", each) for name in sorted(among) if matches(pattern, name) for each in among[name]]
+
+
+def concerned(expectations: Iterable[Expected], *, pod: str = "", node: str = "") -> bool:
+    """Whether one of ``expectations`` is about the pod, or the node, of that name."""
+    if pod:
+        return any(expected.pod and matches(expected.pod, pod) for expected in expectations)
+    return any(expected.node and matches(expected.node, node) for expected in expectations)
 
 
 def _no_target(expected: Expected, known: Iterable[str]) -> Failure:
@@ -188,8 +199,7 @@ def _why(wanted: str, explained: Explanation) -> str:
         if qualified(each.policy.ref) == wanted:
             if each.verdict is Verdict.WINS:
                 return f"{wanted} has rank {each.rank}"
-            detail = f": {each.detail}" if each.detail else ""
-            return f"{wanted} {VERDICTS[each.verdict]}{detail}"
+            return f"{wanted} lost by {each.verdict}{f': {each.detail}' if each.detail else ''}"
     return ""
 
 

@@ -24,4 +24,5 @@ def _line(row: Sequence[Text], widths: Sequence[int]) -> Text:
         text.append_text(cell)
         if at < len(row) - 1:
             text.append(" " * (widths[at] - cell_len(cell.plain)) + GAP)
+    text.rstrip()
     return text

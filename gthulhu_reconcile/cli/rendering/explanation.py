@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from gthulhu_reconcile.cli.rendering.columns import columns
-from gthulhu_reconcile.cli.rendering.words import VERDICTS, duration, place, pod_name, policy_name, visible
+from gthulhu_reconcile.cli.rendering.words import VERDICTS, count, duration, place, pod_name, policy_name, visible
 from gthulhu_reconcile.model.plan import Considered, Explanation, Verdict
 from gthulhu_reconcile.model.policy import Policy
 
@@ -17,9 +17,14 @@ def explanation(explained: Explanation) -> Text:
         return text.append("There is no policy.\n")
     if not any(each.verdict is Verdict.WINS for each in explained.considered):
         text.append("No policy applies: it runs as the kernel's defaults have it.\n\n", style="yellow")
-    rows = [_row(each) for each in explained.considered]
-    for line in columns(rows):
+    shown = [each for each in explained.considered if each.verdict is not Verdict.OTHER_KIND]
+    for line in columns([_row(each) for each in shown]):
         text.append_text(line).append("\n")
+    others = len(explained.considered) - len(shown)
+    if others:
+        kind = "nodes" if explained.pod is not None else "pods"
+        are = f"{count(others, 'policy is', 'policies are')} for {kind} and cannot apply here"
+        text.append(f"({are})\n", style="dim")
     return text
 
 
@@ -50,20 +55,23 @@ def _target(explained: Explanation) -> Text:
 def _row(considered: Considered) -> tuple[Text, ...]:
     policy = considered.policy
     if considered.verdict is Verdict.WINS:
-        verdict = Text(f"wins {considered.rank}" if considered.rank else "wins", style="green")
+        # What no thread of the first fits goes to the next.
+        verdict = Text("next" if considered.rank else "wins", style="green")
         why = Text(asked(policy))
     else:
         verdict = Text("lost", style="dim")
-        why = Text(_loss(considered), style="dim")
+        why = Text(loss(considered), style="dim")
     return (
         verdict,
         Text(policy_name(policy.ref), style="bold"),
         Text(f"precedence {policy.precedence}"),
-        why,
         Text(place(policy.ref.source, policy.line)),
+        why,
     )
 
 
-def _loss(considered: Considered) -> str:
-    detail = visible(considered.detail)
-    return f"{VERDICTS[considered.verdict]}{f': {detail}' if detail else ''}"
+def loss(considered: Considered) -> str:
+    """What a policy lost by: ``labels: wants app=web; there is app=api``."""
+    if not considered.detail:
+        return VERDICTS[considered.verdict]
+    return f"{considered.verdict}: {visible(considered.detail)}"

@@ -121,7 +121,7 @@ def _row(node: NodeStatus, owner: str) -> tuple[Text, ...]:
     name = Text(visible(node.node), style="bold")
     holding, state = node.holding, node.state
     if holding is None or state is None:
-        return (Text("silent", style="bold red"), name, Text(visible(node.silence)), Text(), Text(), Text())
+        return (Text("silent", style="bold red"), name, *[Text()] * 4)
     ails = bool(node.gaps or state.conditions)
     health = Text("gaps", style="bold yellow") if node.gaps else Text("ails" if ails else "ok")
     health.stylize("yellow" if ails else "green")
@@ -137,6 +137,8 @@ def _row(node: NodeStatus, owner: str) -> tuple[Text, ...]:
 
 
 def _details(node: NodeStatus) -> Iterator[Text]:
+    if node.silence:
+        yield Text(f"    {visible(node.silence)}")
     if node.state is not None:
         for condition in node.state.conditions:
             text = Text()
