@@ -11,6 +11,9 @@ _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 1 << 20
 """Bytes a compiled pattern may take; x{1000}{1000} would take more and is refused."""
 
+_MAX_REASON = 80
+"""RE2 quotes the part of the pattern that it means, which may be all of it."""
+
 
 @lru_cache(maxsize=4096)
 def problem(pattern: str) -> str:
@@ -19,7 +22,8 @@ def problem(pattern: str) -> str:
         re2.compile(pattern, _OPTIONS)
     except re2.error as error:
         reason = error.args[0] if error.args else "is not a pattern"
-        return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
     return ""
 
 

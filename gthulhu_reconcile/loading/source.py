@@ -14,6 +14,7 @@ from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 MAX_SNIPPET_WIDTH = 240
 MAX_SHOWN = 60
 MAX_POINTER = 1024
+MAX_TEXT = 512
 _CONTEXT_LINES = 1
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -90,8 +91,17 @@ class Source:
         suggestion: str = "",
         pointer: str = "",
     ) -> Diagnostic:
-        """A diagnostic with the lines it is about."""
-        return Diagnostic(code, severity, span, message, hint, suggestion, pointer, self.snippet(span))
+        """A diagnostic with the lines it is about; whatever it quotes is made fit for a terminal."""
+        return Diagnostic(
+            code=code,
+            severity=severity,
+            span=span,
+            message=printable(message[:MAX_TEXT]),
+            hint=printable(hint[:MAX_TEXT]),
+            suggestion=printable(suggestion[:MAX_TEXT]),
+            pointer=pointer,
+            snippet=self.snippet(span),
+        )
 
     def _line(self, number: int) -> str:
         end = self._starts[number] if number < len(self._starts) else len(self.text)

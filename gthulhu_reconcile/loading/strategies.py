@@ -137,6 +137,8 @@ def _convert(document: Document, root: Pointer, strategy: Mapping[str, Value], f
     building = _Building(root, strategy, given)
     building.build()
     findings += [_unknown(document, at, str(at[-1]), ("key", "value")) for at in building.strange]
+    message = "'executionTime' must be a number of nanoseconds"
+    findings += [document.diagnose(Code.WRONG_TYPE, at, message) for at in building.no_numbers]
     return Converted(
         value=building.body,
         line=document.locate(root).line,
@@ -152,6 +154,7 @@ class _Building:
     def __init__(self, root: Pointer, strategy: Mapping[str, Value], given: dict[str, str]) -> None:
         self.origins: dict[Pointer, Pointer] = {}
         self.strange: list[Pointer] = []
+        self.no_numbers: list[Pointer] = []
         self._selector: dict[str, Value] = {}
         self._schedule: dict[str, Value] = {}
         self._metadata: dict[str, Value] = {}
@@ -176,9 +179,10 @@ class _Building:
         if at is not None:
             self._put(self._schedule, ("spec", "schedule", "priority"), priority, at)
         slice_ns, at = self._get("executiontime")
-        if at is not None and slice_ns != 0:
-            written = f"{slice_ns}ns" if isinstance(slice_ns, int) and not isinstance(slice_ns, bool) else slice_ns
-            self._put(self._schedule, ("spec", "schedule", "timeSlice"), written, at)
+        if at is not None and (not isinstance(slice_ns, int) or isinstance(slice_ns, bool)):
+            self.no_numbers.append(at)
+        elif at is not None and slice_ns != 0:
+            self._put(self._schedule, ("spec", "schedule", "timeSlice"), f"{slice_ns}ns", at)
 
     def _identity(self) -> None:
         for key in _ID:

@@ -367,7 +367,7 @@ class NodeSchedulingSpec(_Spec):
 
 class _Document(Part):
     api_version: Literal["policy.gthulhu.io/v1"] = Field(description=f"Always {API_VERSION}.")
-    metadata: Metadata = Field(description="Who the policy is.")
+    metadata: Metadata = Field(description="Name of the policy, and the namespace that owns it.")
 
 
 class SchedulingPolicyDocument(_Document):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_texts import only_policy, scheduling_policy
 
@@ -179,9 +179,10 @@ def test_a_policy_holds_exactly_in_its_windows(minute: int, hour: int, zone: str
     assert (candidate.standing is Standing.ACTIVE) == open_now
 
 
+@settings(max_examples=30)
 @given(
     line=st.sampled_from(["30 2 * * *", "*/20 1-3 * * *", "0 0 * * 0,6", "15 23 L * *", "0 */5 * * 1"]),
-    minutes=st.integers(1, 4_000),
+    minutes=st.sampled_from([1, 30, 61, 299, 3_000]),
     zone=st.sampled_from(ZONES),
     at=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(lambda found: found.replace(tzinfo=UTC)),  # noqa: DTZ001 - given UTC right after
 )
