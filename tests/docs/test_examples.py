@@ -16,7 +16,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def _policies() -> list[tuple[str, str, str]]:
-    found = []
+    found: list[tuple[str, str, str]] = []
     for page in PAGES:
         for kind, text in BLOCK.findall(page.read_text()):
             if "policy.gthulhu.io/v1" in text or "labelSelectors" in text:
