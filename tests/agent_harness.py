@@ -64,7 +64,6 @@ class FakeKernel:
     wishes: list[tuple[Binding, ...]] = field(default_factory=list)
     reverts: int = 0
     error: Exception | None = None
-    told: asyncio.Event = field(default_factory=asyncio.Event)
     _state: Mapping[IntentKey, IntentState] = field(default_factory=dict)
 
     def apply(self, bindings: Sequence[Binding]) -> Applied:
