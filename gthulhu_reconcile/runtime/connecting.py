@@ -47,9 +47,9 @@ class PassClient(AgentClient):
         self._read_only = read_only
         self._observer = observer
 
-    async def digest(self, agent: Agent) -> Holding:
+    async def digest(self, agent: Agent, *, more: bool = False) -> Holding:
         """As :meth:`AgentClient.digest`."""
-        return await self._counted("digest", super().digest(agent))
+        return await self._counted("digest", super().digest(agent, more=more))
 
     async def desired(self, agent: Agent) -> Accepted:
         """As :meth:`AgentClient.desired`."""

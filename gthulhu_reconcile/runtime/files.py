@@ -10,12 +10,12 @@ from gthulhu_reconcile.runtime.settings_model import Settings
 from gthulhu_reconcile.transport.agents import looks_like_url
 
 
-def watched(settings: Settings, config: Path | None) -> Mapping[str, tuple[Path, ...]]:
+def watched(settings: Settings, config: Path) -> Mapping[str, tuple[Path, ...]]:
     """The files and directories of each resource, whether they exist or not."""
     secret = () if settings.secret_file is None else (Path(settings.secret_file),)
     return {
         "policies": tuple(Path(path) for path in settings.policies),
         "pods": () if settings.pods == LOCAL else (Path(settings.pods),),
         "inventory": tuple(Path(path) for path in settings.agents if not looks_like_url(path)),
-        "settings": (*(() if config is None else (config,)), *secret),
+        "settings": (config, *secret),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import structlog
@@ -30,10 +30,11 @@ class Superseded(GthulhuError):  # noqa: N818 - what happened to the pass
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a pass ended, and in a sentence what kept it from being good."""
+    """How a pass ended, in a sentence what kept it from being good, and in numbers what it changed."""
 
     result: Result
     problem: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 Attempt = Callable[[bool], Awaitable[Ended]]
@@ -142,7 +143,8 @@ class Passing:
         if ended.result in (Result.SUCCESS, Result.NOOP):
             self._metrics.last_success.set(time.time())
         write = self._log.info if not ended.problem else self._log.warning
-        more = {"problem": ended.problem} if ended.problem else {}
+        more: dict[str, object] = {"problem": ended.problem} if ended.problem else {}
+        more.update((name, count) for name, count in ended.counts.items() if count)
         write("pass ended", result=ended.result.value, causes=causes, seconds=round(seconds, 3), **more)
 
     def _settle(self, ended: Ended) -> None:

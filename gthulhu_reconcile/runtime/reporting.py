@@ -74,7 +74,7 @@ class Reporter:
         if outcome.result in (Result.SUCCESS, Result.NOOP) and self._changed_at is not None:
             self._metrics.commit_to_converged.observe(max(0.0, self._wall() - self._changed_at))
             self._changed_at = None
-        return Ended(outcome.result, self._problem(outcome))
+        return Ended(outcome.result, self._problem(outcome), _counts(outcome))
 
     def _drift(self, plan: Plan) -> None:
         total = 0
@@ -155,6 +155,18 @@ def standing(outcome: PassResult) -> dict[str, AgentState]:
         answered = node in outcome.planned.inputs.accepted
         states[node] = AgentState.REJECTED if answered else AgentState.UNREACHABLE
     return states
+
+
+def _counts(outcome: PassResult) -> Mapping[str, int]:
+    summary = outcome.plan.summary
+    nodes = 0 if outcome.push is None else len(outcome.push.nodes)
+    return {
+        "add": summary.add,
+        "update": summary.update,
+        "delete": summary.delete,
+        "forget": summary.forget,
+        "nodes_told": nodes,
+    }
 
 
 def _name(policy: PolicyRef) -> str:

@@ -16,6 +16,7 @@ from gthulhu_reconcile.loading import cron
 from gthulhu_reconcile.loading.windows import next_change
 from gthulhu_reconcile.loading.zones import zone
 from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity
+from gthulhu_reconcile.observing.podfile import STDIN
 from gthulhu_reconcile.runtime.backoff import Backoff
 from gthulhu_reconcile.runtime.causes import Cause, Causes
 from gthulhu_reconcile.runtime.clock import Clock, Cron, Interval, Timetable
@@ -28,6 +29,7 @@ from gthulhu_reconcile.runtime.passing import Ended, Passing, Superseded, place
 from gthulhu_reconcile.runtime.probes import Probes
 from gthulhu_reconcile.runtime.reconciling import Planned, one_pass
 from gthulhu_reconcile.runtime.reporting import Reporter
+from gthulhu_reconcile.runtime.settings import DEFAULT_FILE
 from gthulhu_reconcile.runtime.settings_model import Settings
 from gthulhu_reconcile.runtime.settings_types import LISTEN_OFF, parse_listen
 from gthulhu_reconcile.runtime.watching import Watch
@@ -51,7 +53,8 @@ async def serve(load: LoadSettings, *, config: Path | None = None, once: bool = 
     """
     settings = _usable(load)
     log = configure(settings.log_format, settings.log_level)
-    service = Service(load, settings, config, log, SystemRandom())
+    # A settings file may also appear later, where the default one is looked for.
+    service = Service(load, settings, config or DEFAULT_FILE, log, SystemRandom())
     if once:
         return await service.once()
     await service.run()
@@ -64,8 +67,8 @@ def check_servable(settings: Settings) -> None:
     Raises:
         UserError: which one, and why.
     """
-    if "-" in settings.policies:
-        raise UserError("serve reads policies again and again, but standard input can be read once; name files")
+    if STDIN in (*settings.policies, settings.pods):
+        raise UserError("serve reads its files again and again, but standard input can be read once; name files")
     if settings.offline:
         raise UserError("serve brings agents to what policies say; --offline asks none")
     if settings.at is not None:
@@ -75,7 +78,7 @@ def check_servable(settings: Settings) -> None:
 class Service:
     """Everything that lives as long as the process, and what happens between its parts."""
 
-    def __init__(self, load: LoadSettings, settings: Settings, config: Path | None, log: Log, rng: Random) -> None:
+    def __init__(self, load: LoadSettings, settings: Settings, config: Path, log: Log, rng: Random) -> None:
         self._load = load
         self._settings = settings
         self._config = config
