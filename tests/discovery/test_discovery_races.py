@@ -115,7 +115,7 @@ def test_a_pid_reused_while_its_threads_are_listed_gives_no_strangers_threads(
     real = os.open
 
     def opening(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if path == f"{host.proc}/100":
+        if path == f"{host.proc}/100/task":
             monkeypatch.setattr(os, "open", real)
             host.remove(100)
             host.run(100, "sshd", "/system.slice/ssh.service", start=5000, threads={105: ("sshd", 5001)})

@@ -94,13 +94,9 @@ class Declared:
         self._followed = followed
         return {task.tid: key for task, (key, _) in followed.items()}
 
-    def container_of(self, cgroup: str) -> tuple[Key, str] | None:
-        """The declared container whose cgroup holds ``cgroup``, the innermost, and that cgroup."""
-        if not self.cgroups:
-            return None
-        path = cgroup
-        while path and path != "/":
-            if path in self.cgroups:
-                return self.cgroups[path], path
+    def container_of(self, cgroup: str) -> Key | None:
+        """The declared container whose cgroup holds ``cgroup``, the innermost."""
+        path = cgroup if self.cgroups else ""
+        while path and path not in self.cgroups:
             path = path.rpartition("/")[0]
-        return None
+        return self.cgroups[path] if path else None

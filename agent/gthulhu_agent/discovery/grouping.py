@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gthulhu_agent.discovery.declared import Key
 from gthulhu_agent.discovery.kubepods import Place
 from gthulhu_agent.discovery.podfile import DeclaredPod
 from gthulhu_agent.discovery.podnames import PodNames
+from gthulhu_agent.discovery.processes import Entry
 from gthulhu_agent.discovery.snapshot import DiscoveredPod, Group, GroupKind, Process
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One process, where it is, and what it is declared to be."""
+class Claims:
+    """What is declared of the processes at hand.
 
-    process: Process
-    kernel: bool
-    place: Place | None
-    """None where its cgroup is out of sight."""
-    cgroup: str | None
-    declared: Key | None = None
-    declared_cgroup: str | None = None
-    """The cgroup that the declaration names; None where it names pids."""
+    Attributes:
+        pids: which container a process is of.
+        cgroups: the cgroup that a container was declared by; those declared by pids have none.
+        outside: declared processes whose cgroup is out of sight.
+    """
+
+    pids: Mapping[int, Key] = field(default_factory=dict)
+    cgroups: Mapping[Key, str] = field(default_factory=dict)
+    outside: Sequence[Entry] = ()
 
 
-def groups_of(members: Iterable[Member]) -> tuple[Group, ...]:
-    """The groups, in order of their cgroups, declared ones last; ``members`` come in order of pid.
+def groups_of(cells: Mapping[str, Sequence[Entry]], places: Mapping[str, Place], claims: Claims) -> tuple[Group, ...]:
+    """The groups, in order of their cgroups, declared ones last; ``cells`` has the processes of each cgroup.
 
     Kernel threads are in a pod's group where they are in its cgroup (before Linux 6.4 a virtual machine's vhost
     workers are such), and never in the host's.
     """
-    places: dict[str, tuple[Place, list[Process]]] = {}
-    declared: dict[Key, list[Member]] = {}
-    population: dict[str, int] = {}
-    for member in members:
-        if member.cgroup is not None:
-            population[member.cgroup] = population.get(member.cgroup, 0) + 1
-        if member.declared is not None and not member.kernel:
-            declared.setdefault(member.declared, []).append(member)
-        elif member.place is not None and not (member.kernel and member.place.kind is GroupKind.HOST):
-            places.setdefault(member.place.cgroup, (member.place, []))[1].append(member.process)
-    found = [_group(place, processes) for _, (place, processes) in sorted(places.items())]
-    found += [_declared(key, rows, population) for key, rows in sorted(declared.items())]
-    return tuple(found)
+    found: dict[str, tuple[Place, list[Process]]] = {}
+    declared: dict[Key, list[_Claimed]] = {}
+    for cgroup, entries in cells.items():
+        place = places[cgroup]
+        free = _free(cgroup, entries, claims, declared) if claims.pids else entries
+        hosted = place.kind is GroupKind.HOST
+        processes = [entry.process for entry in free if not (hosted and entry.kernel)]
+        if processes:
+            found.setdefault(place.cgroup, (place, []))[1].extend(processes)
+    _free(None, claims.outside, claims, declared)
+    groups = [_group(place, processes) for _, (place, processes) in sorted(found.items())]
+    groups += [_declared(key, rows, claims.cgroups.get(key), cells, places) for key, rows in sorted(declared.items())]
+    return tuple(groups)
+
+
+def _free(
+    cgroup: str | None, entries: Sequence[Entry], claims: Claims, declared: dict[Key, list[_Claimed]]
+) -> list[Entry]:
+    free = []
+    for entry in entries:
+        key = claims.pids.get(entry.pid)
+        if key is None or entry.kernel:
+            free.append(entry)
+        else:
+            declared.setdefault(key, []).append(_Claimed(entry.process, cgroup))
+    return free
 
 
 def pods_of(places: Iterable[Place], names: PodNames, declared: Iterable[DeclaredPod]) -> tuple[DiscoveredPod, ...]:
@@ -75,25 +91,30 @@ def _group(place: Place, processes: list[Process]) -> Group:
         pod_uid=place.pod_uid,
         container_id=place.container_id,
         unit=place.unit,
-        processes=tuple(processes),
+        processes=_sorted(processes),
     )
 
 
-def _declared(key: Key, members: list[Member], population: Mapping[str, int]) -> Group:
+def _declared(
+    key: Key,
+    rows: list[_Claimed],
+    named: str | None,
+    cells: Mapping[str, Sequence[Entry]],
+    places: Mapping[str, Place],
+) -> Group:
     uid, container = key
     group = Group(
         kind=GroupKind.DECLARED,
         cgroup=None,
         pod_uid=uid,
         container_id=container,
-        processes=tuple(member.process for member in members),
+        processes=_sorted([row.process for row in rows]),
     )
-    named = next((member.declared_cgroup for member in members if member.declared_cgroup), None)
-    cgroup = named or members[0].cgroup
-    if cgroup is None or cgroup == "/" or not _alone(cgroup, members, population):
+    cgroup = named or rows[0].cgroup
+    if cgroup is None or cgroup == "/" or not _alone(cgroup, rows, cells):
         return group
-    place = members[0].place
-    # Below a declared cgroup there may be others, with a unit each; the first process's says nothing of them.
+    # A declared cgroup may hold its processes one level down, and be none that has processes itself.
+    place = places.get(cgroup)
     known = place if place is not None and place.cgroup == cgroup else None
     return replace(
         group,
@@ -103,11 +124,24 @@ def _declared(key: Key, members: list[Member], population: Mapping[str, int]) ->
     )
 
 
-def _alone(cgroup: str, members: list[Member], population: Mapping[str, int]) -> bool:
-    """Whether all of ``members`` are in ``cgroup`` or below it, and nothing else is."""
-    inside = [member for member in members if member.cgroup is not None and _holds(cgroup, member.cgroup)]
-    return len(inside) == len(members) == sum(n for path, n in population.items() if _holds(cgroup, path))
+def _alone(cgroup: str, rows: list[_Claimed], cells: Mapping[str, Sequence[Entry]]) -> bool:
+    """Whether all of ``rows`` are in ``cgroup`` or below it, and nothing else is."""
+    inside = sum(row.cgroup is not None and _holds(cgroup, row.cgroup) for row in rows)
+    return inside == len(rows) == sum(len(entries) for path, entries in cells.items() if _holds(cgroup, path))
 
 
 def _holds(cgroup: str, path: str) -> bool:
     return path == cgroup or path.startswith(cgroup + "/")
+
+
+def _sorted(processes: list[Process]) -> tuple[Process, ...]:
+    return tuple(sorted(processes, key=_pid))
+
+
+def _pid(process: Process) -> int:
+    return process.id.tid
+
+
+class _Claimed(NamedTuple):
+    process: Process
+    cgroup: str | None

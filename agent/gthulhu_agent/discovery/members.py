@@ -20,6 +20,10 @@ _WORTH = 4
 _MOST = 1 << 16
 
 
+Cells = dict[str, list[Entry]]
+"""Processes by cgroup."""
+
+
 @dataclass(slots=True)
 class _Known:
     pids: list[int]
@@ -47,14 +51,15 @@ class Members:
         self._tree = Tree(layout, faults)
         self._known: dict[str, _Known] = {}
         self._scan = 0
-        self._placed: dict[int, str] = {}
+        self._cells: Cells = {}
+        self._met: set[int] = set()
         self._contested: set[int] = set()
         self.cgroups: list[str] = []
 
-    def scan(self) -> dict[int, str]:
-        """Every process's cgroup, by pid. A process is in one cgroup, its leader's, however many list it."""
+    def scan(self) -> Cells:
+        """The processes of every cgroup that has some. One is in one cgroup, its leader's, however many list it."""
         self._scan += 1
-        self._placed, self._contested = {}, set()
+        self._cells, self._met, self._contested = {}, set(), set()
         self.cgroups = list(self._tree.cgroups())
         threaded = [found for cgroup in self.cgroups if (found := self._visit(cgroup))]
         for cgroup, tids in threaded:
@@ -67,7 +72,7 @@ class Members:
             self._look_beyond()
         alive = {*self.cgroups, ROOT}
         self._known = {cgroup: known for cgroup, known in self._known.items() if cgroup in alive}
-        return self._placed
+        return self._cells
 
     def _visit(self, cgroup: str) -> tuple[str, list[int]] | None:
         path = "" if cgroup == ROOT else cgroup
@@ -102,11 +107,17 @@ class Members:
         self._known[cgroup] = known
         return known
 
-    def _place(self, cgroup: str, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            pid = entry.process.id.tid
-            if self._placed.setdefault(pid, cgroup) != cgroup:
-                self._contested.add(pid)
+    def _place(self, cgroup: str, entries: list[Entry]) -> None:
+        pids = [entry.pid for entry in entries]
+        self._contested |= self._met.intersection(pids)
+        self._met.update(pids)
+        # A new list: what is remembered must not change with what is settled later.
+        self._cells[cgroup] = self._cells.get(cgroup, []) + entries
+
+    def _move(self, entry: Entry, where: str) -> None:
+        for cgroup in [cgroup for cgroup, entries in self._cells.items() if entry in entries]:
+            self._cells[cgroup].remove(entry)
+        self._place(where, [entry])
 
     def _look_at(self, cgroup: str, path: str, pids: list[int]) -> dict[int, Entry]:
         """Look at what ``pids`` lists, and list again where something is new.
@@ -157,9 +168,9 @@ class Members:
         A domain's cgroup.procs lists the processes of the threaded cgroups below it, so they are in the domain. Left
         is what has its domain out of sight, or in the root, which is visited last.
         """
-        leaders = {tid: self._leader_of(tid) for tid in tids if tid not in self._placed}
+        leaders = {tid: self._leader_of(tid) for tid in tids if tid not in self._met}
         for tid, leader in sorted(leaders.items(), key=lambda pair: pair[0] != pair[1]):
-            if leader is None or leader in self._placed:
+            if leader is None or leader in self._met:
                 continue
             entry = self._look_alone(cgroup, leader)
             where = self._where(leader)
@@ -178,14 +189,14 @@ class Members:
 
     def _settle(self, pids: Iterable[int]) -> None:
         """Ask the processes themselves where they are."""
-        for pid in pids:
+        for pid in sorted(pids):
             before = self._processes.get(pid)
             where = self._where(pid)
             if before is None or where is None:
                 continue
             # Looked at after it was asked: the answer was this process's, not that of the pid's next owner.
             if self._look_alone(where, pid) is before:
-                self._placed[pid] = where
+                self._move(before, where)
 
     def _where(self, pid: int) -> str | None:
         try:
@@ -198,7 +209,7 @@ class Members:
     def _look_beyond(self) -> None:
         """Say so where processes run in cgroups that this mount does not show."""
         for pid in procfs.numbers_in(self._proc):
-            entry = None if pid in self._placed else self._look_alone("", pid)
+            entry = None if pid in self._met else self._look_alone("", pid)
             if entry is None or entry.kernel:
                 continue
             if (where := self._where(pid)) is None:

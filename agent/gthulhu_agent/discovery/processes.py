@@ -25,9 +25,11 @@ class Entry:
     """What is known of one process; ``seen`` is the number of the scan that saw it last."""
 
     process: Process
+    pid: int
     ppid: int
     kernel: bool
-    stat: Stat
+    comm: bytes
+    image: bytes
     seen: int
     reread: int
 
@@ -87,12 +89,13 @@ class Processes:
         if stat.state in _DEAD and stat.threads <= 1:
             return None
         entry = self._entries.get(pid)
-        if entry is None or entry.stat.start != stat.start:
+        if entry is None or entry.process.id.start != stat.start:
             return self._fresh(pid, stat)
         process = self._again(pid, entry, stat)
         if process is None:
             return None
-        entry.process, entry.stat, entry.ppid, entry.seen = process, stat, stat.ppid, self._scan
+        entry.process, entry.ppid, entry.seen = process, stat.ppid, self._scan
+        entry.comm, entry.image = stat.comm, stat.image
         return entry, False
 
     def _fresh(self, pid: int, stat: Stat) -> tuple[Entry, bool] | None:
@@ -104,13 +107,22 @@ class Processes:
         if threads is None or argv0 is None:
             return None
         process = Process(leader.id, leader.name, argv0, threads)
-        entry = Entry(process, stat.ppid, stat.kernel, stat, seen=self._scan, reread=self._scan + 1)
+        entry = Entry(
+            process,
+            pid,
+            stat.ppid,
+            stat.kernel,
+            stat.comm,
+            stat.image,
+            seen=self._scan,
+            reread=self._scan + 1,
+        )
         self._entries[pid] = entry
         return entry, True
 
     def _again(self, pid: int, entry: Entry, stat: Stat) -> Process | None:
-        process, before = entry.process, entry.stat
-        same = stat.comm == before.comm and stat.image == before.image
+        process = entry.process
+        same = stat.comm == entry.comm and stat.image == entry.image
         leader = process.threads[0] if len(process.threads) == 1 else _leader(process)
         if not same:
             leader = Thread(process.id, procfs.text(stat.comm))
@@ -145,37 +157,43 @@ class Processes:
         return self._list(pid, leader, before)
 
     def _same(self, pid: int, leader: Thread, thread: Thread) -> Thread | None:
+        """What a known thread is now; None when it is no more."""
         if thread.id == leader.id:
             return leader
-        found = _thread(f"{self._proc}/{pid}/task/{thread.id.tid}/stat", None, thread.id.tid)
-        if found is None or found.id != thread.id:
+        line = procfs.read(f"{self._proc}/{pid}/task/{thread.id.tid}/stat")
+        if not line:
             return None
-        return thread if found == thread else found
+        comm, start = procfs.parse_thread(line)
+        if start != thread.id.start:
+            return None
+        name = procfs.text(comm)
+        return thread if name == thread.name else Thread(thread.id, name)
 
     def _list(self, pid: int, leader: Thread, before: tuple[Thread, ...]) -> tuple[Thread, ...] | None:
-        with procfs.opened(f"{self._proc}/{pid}") as directory:
-            if directory is None:
+        with procfs.opened(f"{self._proc}/{pid}/task") as tasks:
+            if tasks is None:
                 return None
-            line = procfs.read("stat", directory)
-            if not line or procfs.parse_stat(line).start != leader.id.start:
+            # Through the descriptor: the directory of a pid that was reused meanwhile is another one.
+            there = _thread(f"{pid}/stat", tasks, pid)
+            if there is None or there.id != leader.id:
                 return None
-            with procfs.opened("task", directory) as tasks:
-                if tasks is None:
-                    return None
-                known = {thread: thread for thread in before}
-                found = [_thread(f"{tid}/stat", tasks, tid) for tid in procfs.numbers_in(tasks)]
-        return tuple(
-            leader if thread.id == leader.id else known.get(thread, thread) for thread in found if thread is not None
-        )
+            known = {thread: thread for thread in before}
+            others = (_thread(f"{tid}/stat", tasks, tid) for tid in procfs.numbers_in(tasks) if tid != pid)
+            found = [leader, *(known.get(thread, thread) for thread in others if thread is not None)]
+        return tuple(sorted(found, key=_tid))
+
+
+def _tid(thread: Thread) -> int:
+    return thread.id.tid
 
 
 def _leader(process: Process) -> Thread:
     return next((thread for thread in process.threads if thread.id == process.id), process.threads[0])
 
 
-def _thread(path: str, directory: int | None, tid: int) -> Thread | None:
+def _thread(path: str, directory: int, tid: int) -> Thread | None:
     line = procfs.read(path, directory)
     if not line:
         return None
-    stat = procfs.parse_stat(line)
-    return Thread(TaskId(tid, stat.start), procfs.text(stat.comm))
+    comm, start = procfs.parse_thread(line)
+    return Thread(TaskId(tid, start), procfs.text(comm))

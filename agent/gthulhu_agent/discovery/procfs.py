@@ -26,34 +26,50 @@ class Stat(NamedTuple):
     kernel: bool
     threads: int
     start: int
-    image: tuple[bytes, bytes]
+    image: bytes
     traced: bool
 
 
 def parse_stat(line: bytes) -> Stat:
     """The fields of one stat line.
 
-    comm stands in brackets, as it is, and may hold spaces, brackets and newlines itself; what follows it holds no
-    bracket, so its end is the last closing one.
-
     Raises:
         ValueError: this is no stat line.
     """
-    opened, closed = line.find(b"("), line.rfind(b")")
-    # Fields are counted from 1 in proc(5); the first after comm is the third, state.
-    rest = line[closed + 2 :].split(b" ", 26)
-    if opened < 0 or closed < opened or len(rest) < 26:  # noqa: PLR2004 - proc(5)
-        raise ValueError("not a line of /proc/<pid>/stat")
+    comm, rest = _split(line, 26)
     return Stat(
-        comm=line[opened + 1 : closed],
+        comm=comm,
         state=rest[0],
         ppid=int(rest[1]),
         kernel=bool(int(rest[6]) & _PF_KTHREAD),
         threads=int(rest[17]),
         start=int(rest[19]),
-        image=(rest[23], rest[25]),
+        image=b"%b %b" % (rest[23], rest[25]),
         traced=rest[25] != _UNKNOWN,
     )
+
+
+def parse_thread(line: bytes) -> tuple[bytes, int]:
+    """Comm and start time alone, which is what a thread is known by.
+
+    Raises:
+        ValueError: this is no stat line.
+    """
+    comm, rest = _split(line, 20)
+    return comm, int(rest[19])
+
+
+def _split(line: bytes, fields: int) -> tuple[bytes, list[bytes]]:
+    """comm, and as many of the fields behind it; they are counted from 1 in proc(5), the first behind comm is 3.
+
+    comm stands in brackets, as it is, and may hold spaces, brackets and newlines itself; what follows it holds no
+    bracket, so its end is the last closing one.
+    """
+    opened, closed = line.find(b"("), line.rfind(b")")
+    rest = line[closed + 2 :].split(b" ", fields)
+    if opened < 0 or closed < opened or len(rest) < fields:
+        raise ValueError("not a line of /proc/<pid>/stat")
+    return line[opened + 1 : closed], rest
 
 
 def text(name: bytes) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from gthulhu_agent.discovery.declared import Declared, Key
 from gthulhu_agent.discovery.faults import Faults
-from gthulhu_agent.discovery.grouping import Member, groups_of, pods_of
+from gthulhu_agent.discovery.grouping import Claims, groups_of, pods_of
 from gthulhu_agent.discovery.kubepods import Place, place_of
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout, layout_at
-from gthulhu_agent.discovery.members import Members
+from gthulhu_agent.discovery.members import Cells, Members
 from gthulhu_agent.discovery.podnames import read_pod_names
 from gthulhu_agent.discovery.processes import Processes
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Snapshot, TaskId
@@ -63,10 +62,9 @@ class Discovery:
         self._processes.begin()
         self._declared.refresh(self._faults)
         members = self._find_members()
-        placed = members.scan() if members else {}
-        cgroups = [*members.cgroups, "/"] if members else []
-        self._places = {cgroup: self._place(cgroup) for cgroup in {*cgroups, *placed.values()}}
-        groups = groups_of(self._rows(placed))
+        cells = members.scan() if members else {}
+        self._places = {cgroup: self._place(cgroup) for cgroup in {*(members.cgroups if members else ()), *cells}}
+        groups = groups_of(cells, self._places, self._claims(cells))
         self._processes.end()
         names = read_pod_names(self._log_pods, self._log_containers, self._faults)
         snapshot = Snapshot(
@@ -93,26 +91,27 @@ class Discovery:
     def _place(self, cgroup: str) -> Place:
         return self._places.get(cgroup) or place_of(cgroup)
 
-    def _rows(self, placed: dict[int, str]) -> Iterator[Member]:
-        roots = self._declared.roots(self._task)
-        tasks = ((entry.process.id, entry.ppid) for entry in self._processes.seen())
-        followed = self._declared.follow(roots, tasks)
-        for pid in sorted({*placed, *roots}):
-            entry = self._processes.get(pid)
-            if entry is None:
-                continue
-            cgroup = placed.get(pid)
-            place = None if cgroup is None else self._places[cgroup]
-            key, named = roots.get(pid), None
-            if key is None and cgroup is not None:
-                key, named = self._declared_by_cgroup(cgroup)
-            if key is None and place is not None and place.kind is GroupKind.HOST:
-                # A real pod's processes stay its own, whoever started them.
-                key = followed.get(pid)
-            yield Member(entry.process, entry.kernel, place, cgroup, key, named)
-
-    def _declared_by_cgroup(self, cgroup: str) -> tuple[Key | None, str | None]:
-        return self._declared.container_of(cgroup) or (None, None)
+    def _claims(self, cells: Cells) -> Claims:
+        declared = self._declared
+        if not declared.pods:
+            return Claims()
+        roots = declared.roots(self._task)
+        followed = declared.follow(roots, ((entry.process.id, entry.ppid) for entry in self._processes.seen()))
+        pids: dict[int, Key] = {}
+        sighted: set[int] = set()
+        for cgroup, entries in cells.items():
+            of_cgroup = declared.container_of(cgroup)
+            # A real pod's processes stay its own, whoever started them.
+            of_parents = followed if self._places[cgroup].kind is GroupKind.HOST else {}
+            for entry in entries:
+                key = roots.get(entry.pid) or of_cgroup or of_parents.get(entry.pid)
+                if key is not None:
+                    pids[entry.pid] = key
+            sighted.update(entry.pid for entry in entries)
+        unsighted = (self._processes.get(pid) for pid in sorted(roots.keys() - sighted))
+        outside = [entry for entry in unsighted if entry is not None]
+        pids.update((entry.pid, roots[entry.pid]) for entry in outside)
+        return Claims(pids, {key: cgroup for cgroup, key in declared.cgroups.items()}, outside)
 
     def _task(self, pid: int) -> TaskId | None:
         entry = self._processes.get(pid)
