@@ -78,14 +78,12 @@ class Document:
         line: where it begins, 1-based.
         whole: False where a part was refused and left out, so that its absence is no mistake of its own.
         sound: False where the reader found any fault in it, as a duplicate key.
-        events: what it cost to read.
     """
 
     value: Value
     line: int
     whole: bool
     sound: bool
-    events: int
     _source: Source = field(repr=False)
     _root: Node = field(repr=False)
 

@@ -85,6 +85,9 @@ def load(
     for item in read_all(paths, stdin=stdin, limits=bounds.reading):
         if isinstance(item, Diagnostic):
             loading.refuse(item)
+        elif loading.spent:
+            loading.refuse(whole_file(item.path, Code.TOO_LARGE, loading.spent))
+            break
         else:
             loading.take(item)
         if loading.full:
@@ -117,14 +120,16 @@ class _Loading:
             self.refuse(reader)
             return
         findings: list[Diagnostic] = []
+        before = self._events
         for document in reader.documents():
-            self._events += document.events
+            self._events = before + reader.events
             for places in _policies_in(document, findings):
                 if len(findings) >= self._bounds.file.findings or not self._affordable(places, findings):
                     break
                 findings += self._policy(places, content.path)
             if self.full or len(findings) >= self._bounds.file.findings:
                 break
+        self._events = before + reader.events
         findings += reader.diagnostics
         findings.sort(key=lambda finding: (finding.span.line, finding.span.column))
         self._keep(content.path, findings)
@@ -145,14 +150,21 @@ class _Loading:
         ordered = tuple(self._policies[key] for key in sorted(self._policies))
         return Loaded(ordered, tuple(self._diagnostics), tuple(self._unreadable), tuple(self._files))
 
+    @property
+    def spent(self) -> str:
+        """Which limit of all files together is exceeded; empty while none is."""
+        if self._documents > self._bounds.documents:
+            return f"brings all files together above {self._bounds.documents:,} documents"
+        if self._events > self._bounds.events:
+            return f"brings all files together above {self._bounds.events:,} keys and values"
+        return ""
+
     def _affordable(self, document: Places, findings: list[Diagnostic]) -> bool:
         self._documents += 1
-        if self._events <= self._bounds.events and self._documents <= self._bounds.documents:
-            return True
-        what = f"{self._bounds.documents:,} documents or {self._bounds.events:,} keys and values"
-        findings.append(document.diagnose(Code.TOO_LARGE, (), f"brings all files together above {what}"))
-        self.full = True
-        return False
+        if problem := self.spent:
+            findings.append(document.diagnose(Code.TOO_LARGE, (), problem))
+            self.full = True
+        return not self.full
 
     def _policy(self, places: Places, path: str) -> list[Diagnostic]:
         findings = list(check(places, policy_schema()))

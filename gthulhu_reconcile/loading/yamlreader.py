@@ -54,22 +54,22 @@ class _Stop(Exception):  # noqa: N818 - no error, but the end of reading
 class Reader:
     """Reads one file once; when all documents are out, ``diagnostics`` and ``complete`` say what came of it.
 
-    Documents come one by one, so that whoever needs no more than one at a time does not hold all their places.
+    ``events`` is what it has cost so far. Documents come one by one, so that whoever needs no more than one at a time
+    does not hold the places of all.
     """
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.complete = True
+        self.events = 0
         self._source = source
         self._limits = limits
-        self._events = 0
         self._base = 0
         self._next_base: int | None = None
         self._open: list[Node] = []
         self._keys: list[Node | None] = []
         self._whole = True
         self._document_start = 0
-        self._document_events = 0
         self._document_findings = 0
         self._root: Node | None = None
 
@@ -111,7 +111,6 @@ class Reader:
             line=line,
             whole=self._whole,
             sound=len(self.diagnostics) == self._document_findings,
-            events=self._events - self._document_events,
             _source=self._source,
             _root=root,
         )
@@ -125,8 +124,8 @@ class Reader:
         return at
 
     def _take(self, event: yaml.Event) -> None:
-        self._events += 1
-        if self._events > self._limits.events:
+        self.events += 1
+        if self.events > self._limits.events:
             self._refuse_size(event, f"has more than {self._limits.events:,} keys and values", "split the file")
         if isinstance(event, yaml.ScalarEvent):
             self._add(self._scalar(event))
@@ -149,7 +148,6 @@ class Reader:
     def _begin_document(self, event: yaml.DocumentStartEvent) -> None:
         self._whole = True
         self._document_start = self._index(event.start_mark)
-        self._document_events = self._events
         self._document_findings = len(self.diagnostics)
         if event.tags:
             self._report_event(Code.UNSAFE_YAML, event, "%TAG directives are not taken")

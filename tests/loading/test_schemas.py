@@ -87,9 +87,11 @@ KEYS = [
 class EditorsValidator(Protocol):
     """What these tests use of jsonschema's validators."""
 
-    def is_valid(self, instance: object) -> bool: ...
+    def is_valid(self, instance: object) -> bool:
+        """Whether the schema takes ``instance``."""
 
-    def check_schema(self, schema: object) -> None: ...
+    def check_schema(self, schema: object) -> None:
+        """Raise where the schema is none."""
 
 
 def ecma_pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[JsonSchemaError]:
