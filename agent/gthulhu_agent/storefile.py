@@ -73,7 +73,7 @@ def decode(stream: BinaryIO) -> Held:
     first = stream.readline(LINE_MAX)
     header = _header(first)
     seal = hashlib.sha256(first)
-    shared: dict[Terms, Terms] = {}
+    shared: dict[str, Terms] = {}
     intents: list[Intent] = []
     since: list[int] = []
     for number in range(header.count):

@@ -6,6 +6,7 @@ selects.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
@@ -63,7 +64,7 @@ def read_desired(value: object) -> DesiredSet:
         raise WireError("intents", "must be a list")
     if len(rows) > MAX_INTENTS:
         raise WireError("intents", f"has {len(rows)} entries; at most {MAX_INTENTS} are taken")
-    shared: dict[Terms, Terms] = {}
+    shared: dict[str, Terms] = {}
     intents = tuple(read_intent(row, f"intents[{number}]", shared) for number, row in enumerate(rows))
     seen: set[tuple[str, str, str]] = set()
     for number, intent in enumerate(intents):
@@ -78,17 +79,25 @@ def read_desired(value: object) -> DesiredSet:
     )
 
 
-def read_intent(value: object, path: str, shared: dict[Terms, Terms]) -> Intent:
-    """One intent from decoded JSON at ``path``; equal terms become the one object that ``shared`` has.
+def read_intent(value: object, path: str, shared: dict[str, Terms]) -> Intent:
+    """One intent from decoded JSON at ``path``; terms of the same JSON text become the one object of ``shared``.
+
+    A node has a handful of terms and up to 200,000 intents: each is looked into once.
 
     Raises:
         WireError: the first fault, by path.
     """
     body = _mapping(value, path, {"pod", "containers", "rank", "terms"})
-    terms = _terms(body["terms"], f"{path}.terms")
+    try:
+        text = json.dumps(body["terms"])
+    except RecursionError:
+        raise WireError(f"{path}.terms", "is nested too deeply") from None
+    terms = shared.get(text)
+    if terms is None:
+        terms = shared[text] = _terms(body["terms"], f"{path}.terms")
     pod = body["pod"]
     return Intent(
-        terms=shared.setdefault(terms, terms),
+        terms=terms,
         rank=_integer(body["rank"], f"{path}.rank", 0, MAX_INTENTS),
         pod=None if pod is None else _pod(pod, f"{path}.pod"),
         containers=_optional(body["containers"], f"{path}.containers", _texts),

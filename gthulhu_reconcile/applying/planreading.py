@@ -21,7 +21,7 @@ def plan_from_json(plan: Json, desired: Json, bases: Json) -> Plan:
         WireError: an intent breaks the contract.
         KeyError, TypeError, ValueError, AttributeError: something else does.
     """
-    shared: dict[Terms, Terms] = {}
+    shared: dict[str, Terms] = {}
     wanted = {node: _intents(rows, f"desired.{node}", shared) for node, rows in desired.items()}
     held = {node: _base(node, body, shared) for node, body in bases.items()}
     digests = {str(node): str(value) for node, value in plan["digests"].items()}
@@ -46,11 +46,11 @@ def plan_from_json(plan: Json, desired: Json, bases: Json) -> Plan:
     return found
 
 
-def _intents(rows: Iterable[object], path: str, shared: dict[Terms, Terms]) -> tuple[Intent, ...]:
+def _intents(rows: Iterable[object], path: str, shared: dict[str, Terms]) -> tuple[Intent, ...]:
     return tuple(read_intent(row, f"{path}[{number}]", shared) for number, row in enumerate(rows))
 
 
-def _base(node: str, body: Json, shared: dict[Terms, Terms]) -> Accepted:
+def _base(node: str, body: Json, shared: dict[str, Terms]) -> Accepted:
     return Accepted(
         node=node,
         owner=str(body["owner"]),

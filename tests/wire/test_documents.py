@@ -83,3 +83,26 @@ def test_an_instant_that_cannot_be_written_in_utc_is_refused_where_it_stands(ins
     body["intents"][0]["terms"]["endsAt"] = instant
     with pytest.raises(WireError, match=r"intents\[0\]\.terms\.endsAt: must be between 1970 and 9999"):
         read_desired(body)
+
+
+def test_terms_that_are_written_alike_are_one_object_and_all_others_are_looked_into() -> None:
+    body = _body()
+    first = body["intents"][0]
+    second = copy.deepcopy(first) | {"pod": {"namespace": "shop", "name": "web-1", "uid": "u-2"}}
+    body["intents"].append(second)
+    one, two = read_desired(body).intents
+    assert one.terms is two.terms
+    second["terms"]["schedule"]["preempt"] = 1  # true and 1 are equal in Python, and not in JSON
+    first["terms"]["schedule"]["preempt"] = True
+    with pytest.raises(WireError, match=r"intents\[1\]\.terms\.schedule\.preempt"):
+        read_desired(body)
+
+
+def test_terms_nested_beyond_measure_are_refused_where_they_stand() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    body = _body()
+    body["intents"][0]["terms"] = deep
+    with pytest.raises(WireError, match=r"intents\[0\]\.terms: is nested too deeply"):
+        read_desired(body)
