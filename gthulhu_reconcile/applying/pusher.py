@@ -137,7 +137,7 @@ class _Visitor:
 
 
 async def _deliver(client: AgentClient, agent: Agent, order: _Order) -> tuple[Outcome, Holding]:
-    held = await client.digest(agent)
+    held = await client.digest(agent, more=True)
     if held.owner == order.desired.owner and held.digest == order.digest:
         return Outcome.ALREADY, held
     if held.owner not in ("", order.desired.owner) and not order.adopt:

@@ -62,7 +62,7 @@ class AgentClient:
         self._secrets = Secrets(secret_file)
         self._budget = Budget()
         idle = _idle_connections(self.fanout.most) if idle_connections is None else idle_connections
-        self._places = Places(idle, KEEP_ALIVE_SECONDS)
+        self._places = Places(idle, self.fanout.most if idle else 0, KEEP_ALIVE_SECONDS)
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
@@ -77,9 +77,9 @@ class AgentClient:
         for session in sessions:
             await session.close()
 
-    async def digest(self, agent: Agent) -> Holding:
-        """What the agent holds, without the intents."""
-        return _of_node(agent, await self._call(agent, "GET", "/v1/digest", read_holding))
+    async def digest(self, agent: Agent, *, more: bool = False) -> Holding:
+        """What the agent holds, without the intents. ``more``: another call follows at once."""
+        return _of_node(agent, await self._call(agent, "GET", "/v1/digest", read_holding, more=more))
 
     async def desired(self, agent: Agent) -> Accepted:
         """The set that the agent holds; its digest has been worked out anew and is right."""
@@ -130,8 +130,9 @@ class AgentClient:
         *,
         body: bytes | None = None,
         most: int = MAX_HEAD,
+        more: bool = False,
     ) -> _T:
-        headers = self._headers(agent, body)
+        headers = self._headers(agent, body, more=more)
         seconds = self.deadlines.request + self.deadlines.allowance(len(body or b""))
         try:
             async with self._budget.share() as share:
@@ -167,14 +168,14 @@ class AgentClient:
         except (aiohttp.ClientError, OSError) as error:
             raise _translated(agent, error) from error
 
-    def _headers(self, agent: Agent, body: bytes | None) -> dict[str, str]:
+    def _headers(self, agent: Agent, body: bytes | None, *, more: bool) -> dict[str, str]:
         headers = {}
         secret = self._secrets.of(agent)
         if secret is not None:
             headers["Authorization"] = f"Bearer {secret}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if not self._places.take(agent.url, asyncio.get_running_loop().time()):
+        if not self._places.take(agent.url, asyncio.get_running_loop().time(), more=more):
             headers["Connection"] = "close"
         return headers
 
@@ -215,7 +216,7 @@ def _connector(path: str | None) -> aiohttp.BaseConnector:
 
 def _idle_connections(in_flight: int) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = soft - RESERVED_FILES - in_flight if soft != resource.RLIM_INFINITY else IDLE_CONNECTIONS
+    free = soft - RESERVED_FILES - 2 * in_flight if soft != resource.RLIM_INFINITY else IDLE_CONNECTIONS
     return max(0, min(IDLE_CONNECTIONS, free))
 
 

@@ -63,10 +63,19 @@ def test_reading_an_address_never_fails_in_another_way(text: str) -> None:
 
 
 def test_places_are_first_come_and_free_again_when_idle() -> None:
-    places = Places(2, 10.0)
+    places = Places(2, 1, 10.0)
     assert places.take("a", 0.0)
     assert places.take("b", 1.0)
     assert not places.take("c", 2.0)
     assert places.take("a", 3.0)
     assert places.take("c", 21.0)
     assert not places.take("b", 21.5)
+
+
+def test_a_call_that_is_followed_by_another_keeps_its_connection_until_then() -> None:
+    places = Places(1, 1, 10.0)
+    assert places.take("a", 0.0)
+    assert places.take("b", 1.0, more=True)
+    assert not places.take("c", 1.0, more=True)
+    assert not places.take("b", 2.0)
+    assert places.take("c", 2.0, more=True)

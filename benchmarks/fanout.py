@@ -1,0 +1,216 @@
+"""Pushing to 10,000 virtual agents, 5 % of which never answer, beside a bare loop over the same client library.
+
+Both make the same two requests per node (the head of what it holds, then a set of some 2 KiB), with at most 512 nodes
+in flight and the same deadline for a node. The bare loop is ``asyncio.gather`` with a semaphore: it verifies nothing,
+tries nothing again, and remembers nothing. Each run has a process of its own and fresh agents; the two take turns, so
+that a neighbour's load meets both.
+
+    python benchmarks/fanout.py [--nodes 10000] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import aiohttp
+from fanout_agents import address, allow_files, node, silent
+
+from gthulhu_reconcile.applying.outcomes import NodeOutcome, PushResult
+from gthulhu_reconcile.applying.pusher import push
+from gthulhu_reconcile.model.accepted import Accepted
+from gthulhu_reconcile.model.plan import Plan, Summary
+from gthulhu_reconcile.transport.agents import Agent
+from gthulhu_reconcile.transport.client import AgentClient, encode
+from gthulhu_reconcile.transport.fanout import FanOut
+from gthulhu_reconcile.transport.retrying import Deadlines
+from gthulhu_wire.intents import DesiredSet, Intent, PodRef, PolicyRef, Schedule, Terms, digest
+
+IN_FLIGHT = 512
+NODE_DEADLINE = 5.0
+PODS_PER_NODE = 4
+RATIO_AIM = 1.2
+MEMORY_AIM_MIB = 512
+TERMS = [
+    Terms(PolicyRef("team", f"policy-{number}", "policies/bench.yaml"), Schedule(number, 5_000_000, preempt=True))
+    for number in range(PODS_PER_NODE)
+]
+
+
+def intents(number: int, generation: int) -> tuple[Intent, ...]:
+    """What node ``number`` shall hold; another set for each generation."""
+    return tuple(
+        Intent(terms, generation, PodRef("team", f"pod-{number}-{place}", f"{number:08x}-{place:04}"), ("c" * 64,))
+        for place, terms in enumerate(TERMS)
+    )
+
+
+def plan_of(nodes: int, base: dict[str, Accepted]) -> Plan:
+    """A plan that changes every node."""
+    bases = {node(number): base.get(node(number), Accepted(node(number))) for number in range(nodes)}
+    desired = {node(number): intents(number, bases[node(number)].generation) for number in range(nodes)}
+    return Plan("bench", Summary(), (), bases, desired, {name: digest(wanted) for name, wanted in desired.items()})
+
+
+async def ours(port: int, nodes: int) -> list[dict[str, float]]:
+    """Two pushes with one client: the second one knows which nodes are slow."""
+    agents = [Agent(node(number), f"http://{address(number)}:{port}") for number in range(nodes)]
+    deadlines = Deadlines(connect=2.0, request=NODE_DEADLINE, node=NODE_DEADLINE)
+    held: dict[str, Accepted] = {}
+    rows: list[dict[str, float]] = []
+    async with AgentClient(deadlines=deadlines, fanout=FanOut(most=IN_FLIGHT)) as client:
+        for _ in range(2):
+            plan = plan_of(nodes, held)
+            began = time.perf_counter()
+            last = began
+
+            def finished(outcome: NodeOutcome) -> None:
+                nonlocal last
+                if outcome.outcome.good:
+                    last = time.perf_counter()
+
+            result = await push(plan, agents, client, owner="bench", rng=Random(1), report=finished)
+            rows.append(row(time.perf_counter() - began, last - began, seconds(result), len(result.failed)))
+            for outcome in result.nodes:
+                if outcome.outcome.good:
+                    held[outcome.node] = Accepted(
+                        outcome.node, "bench", 0, outcome.generation, outcome.digest, plan.desired[outcome.node]
+                    )
+    return rows
+
+
+def seconds(result: PushResult) -> list[float]:
+    """How long each healthy node took."""
+    return [outcome.seconds for outcome in result.nodes if outcome.outcome.good]
+
+
+async def bare(port: int, nodes: int) -> list[dict[str, float]]:
+    """The loop that one would write first."""
+    plan = plan_of(nodes, {})
+    took: list[float] = []
+    lost = 0
+    last = 0.0
+    limit = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(session: aiohttp.ClientSession, number: int) -> None:
+        nonlocal lost, last
+        url = f"http://{address(number)}:{port}"
+        async with limit:
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(NODE_DEADLINE):
+                    async with session.get(f"{url}/v1/digest") as answer:
+                        held = await answer.json()
+                    desired = DesiredSet("bench", 0, held["generation"] + 1, plan.desired[node(number)])
+                    async with session.put(f"{url}/v1/desired", data=encode(desired)[0]) as answer:
+                        await answer.json()
+            except (TimeoutError, aiohttp.ClientError):
+                lost += 1
+            else:
+                last = time.perf_counter()
+                took.append(last - began)
+
+    began = time.perf_counter()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
+        await asyncio.gather(*(one(session, number) for number in range(nodes)))
+        wall = time.perf_counter() - began
+    return [row(wall, last - began, took, lost)]
+
+
+def row(wall: float, healthy: float, took: Sequence[float], failed: int) -> dict[str, float]:
+    """What one run came to; ``cpu`` is the process's own since it began."""
+    hundredths = statistics.quantiles(took, n=100)
+    return {
+        "wall": wall,
+        "healthy": healthy,
+        "p50": hundredths[49],
+        "p99": hundredths[98],
+        "failed": failed,
+        "cpu": time.process_time(),
+    }
+
+
+def measured(who: str, nodes: int) -> dict[str, object]:
+    """One run, in processes of its own."""
+    here = Path(__file__)
+    with subprocess.Popen(
+        [sys.executable, here.with_name("fanout_agents.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as agents:
+        assert agents.stdout is not None  # noqa: S101 - it is a pipe
+        assert agents.stdin is not None  # noqa: S101 - it is a pipe
+        try:
+            port = agents.stdout.readline().strip()
+            command = [sys.executable, str(here), "--run", who, "--port", port, "--nodes", str(nodes)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        finally:
+            agents.stdin.close()
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def run(who: str, port: int, nodes: int) -> None:
+    """A run's own process."""
+    allow_files()
+    rows = asyncio.run((ours if who == "ours" else bare)(port, nodes))
+    print(json.dumps({"rows": rows, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def compare(nodes: int, rounds: int) -> int:
+    """Print the table; the exit code says whether the aims were met."""
+    dead = sum(silent(number) for number in range(nodes))
+    print(
+        f"{nodes} virtual agents, {dead} of them silent; {IN_FLIGHT} in flight, {NODE_DEADLINE:g} s for a node, "
+        "2 requests each\n"
+    )
+    print(f"{'':22}{'wall':>9}{'last healthy':>14}{'p50':>9}{'p99':>9}{'failed':>8}{'CPU':>8}{'RSS':>10}")
+    walls: dict[str, list[float]] = {"ours": [], "bare": []}
+    memory = 0.0
+    for number in range(rounds):
+        for who in ("ours", "bare") if number % 2 == 0 else ("bare", "ours"):
+            found = measured(who, nodes)
+            rows, mib = found["rows"], found["mib"]
+            assert isinstance(rows, list)  # noqa: S101 - made by run()
+            assert isinstance(mib, float)  # noqa: S101 - made by run()
+            for again, one in enumerate(rows):
+                name = f"{who}{', second push' if again else ''}"
+                print(
+                    f"{name:22}{one['wall']:8.2f}s{one['healthy']:13.2f}s{one['p50']:8.3f}s{one['p99']:8.3f}s"
+                    f"{one['failed']:8.0f}{one['cpu']:7.1f}s{mib:6.0f} MiB",
+                    flush=True,
+                )
+            walls[who].append(rows[0]["wall"])
+            memory = max(memory, mib) if who == "ours" else memory
+    ratio = statistics.median(a / b for a, b in zip(walls["ours"], walls["bare"], strict=True))
+    good = ratio <= RATIO_AIM and memory <= MEMORY_AIM_MIB
+    print(
+        f"\nratio of walls, first push, median of {rounds}: {ratio:.2f} (aim: at most {RATIO_AIM})"
+        f"\npeak memory: {memory:.0f} MiB (aim: at most {MEMORY_AIM_MIB})"
+    )
+    return 0 if good else 1
+
+
+def main() -> int:
+    """Compare, or be one of the compared."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--run", choices=("ours", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.run:
+        run(given.run, given.port, given.nodes)
+        return 0
+    return compare(given.nodes, given.rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
