@@ -42,7 +42,7 @@ USUAL = explained(
 
 
 def run(expected: Expected, explanations: Sequence[Explanation] = (USUAL,)) -> CaseResult:
-    return run_case("web.test.yaml", "case", [expected], explanations, [STRONG, WEAK, LOST], ["web/frontend-0"])
+    return run_case("web.test.yaml", "case", [expected], explanations, [STRONG, WEAK, LOST], names=["web/frontend-0"])
 
 
 def expect(winner: str, **more: object) -> Expected:

@@ -113,7 +113,7 @@ class _File:
                 for place, expectation in enumerate(case.expect)
             ]
             explanations = self._explain(loaded.policies, observed, at or _ANY_INSTANT, expectations)
-            yield run_case(self._content.path, case.name, expectations, explanations, loaded.policies, names)
+            yield run_case(self._content.path, case.name, expectations, explanations, loaded.policies, names=names)
 
     def _load(self, document: Document, paths: Sequence[str]) -> Loaded:
         loaded = load(

@@ -97,6 +97,7 @@ def run_case(
     expectations: Sequence[Expected],
     explanations: Iterable[Explanation],
     policies: Sequence[Policy],
+    *,
     names: Sequence[str] = (),
 ) -> CaseResult:
     """Hold ``expectations`` against ``explanations``, one for each pod and each node that they are about.

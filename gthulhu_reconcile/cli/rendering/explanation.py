@@ -58,6 +58,8 @@ def _row(considered: Considered) -> tuple[Text, ...]:
         # What no thread of the first fits goes to the next.
         verdict = Text("next" if considered.rank else "wins", style="green")
         why = Text(asked(policy))
+        if considered.detail:
+            why.append(f"; {visible(considered.detail)}", style="dim")
     else:
         verdict = Text("lost", style="dim")
         why = Text(loss(considered), style="dim")
