@@ -127,7 +127,7 @@ async def test_a_dry_run_plans_the_same_and_writes_nothing(fleet: Fleet) -> None
 
 
 async def test_the_client_of_a_pass_that_only_looks_raises_when_it_is_asked_to_write(fleet: Fleet) -> None:
-    settings = fleet.settings()
+    settings = fleet.settings(nodes=("n1",))
     planned = await make_plan(settings)
     async with connect(settings, read_only=True) as client:
         with pytest.RaisesGroup(ReadOnlyError):
