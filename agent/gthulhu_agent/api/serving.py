@@ -176,6 +176,7 @@ async def _send(request: web.BaseRequest, answer: Answer, deadline: float) -> we
             if whole is None and request.method != "HEAD":
                 for piece in answer.body:
                     await response.write(piece)  # type: ignore[arg-type] # pieces are bytes where the body is not
+                    await asyncio.sleep(0)  # write waits for slow callers only; a fast one would keep all others out
             await response.write_eof()
     except TimeoutError:
         if request.transport is not None:
