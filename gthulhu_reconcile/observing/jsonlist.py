@@ -57,9 +57,13 @@ class Element:
 
 
 class JsonList:
-    """Reads ``{"a": …, "items": [ … ], "b": …}``; yields its members, and of ``items`` each element."""
+    """Reads ``{"a": …, "items": [ … ], "b": …}``; yields its members, and of ``items`` each element.
+
+    ``listed`` says whether the list was there.
+    """
 
     def __init__(self, file: Readable, path: str, *, most: int, items: str = "items") -> None:
+        self.listed = False
         self._file = file
         self._path = path
         self._most = most
@@ -91,6 +95,7 @@ class JsonList:
             seen.add(key)
             self._expect(":", "':'")
             if key == self._items and self._peek() == "[":
+                self.listed = True
                 yield from self._elements()
             else:
                 yield Member(key, self._value())

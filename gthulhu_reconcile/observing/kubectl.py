@@ -39,7 +39,6 @@ class _Reading:
         self._nodes: dict[str, Node] = {}
         self._claims: dict[str, list[Pod]] = {}
         self._kinds: set[str] = set()
-        self._listed = False
         self._found: list[Diagnostic] = []
 
     def run(self) -> Observation:
@@ -61,12 +60,10 @@ class _Reading:
         if isinstance(part, Member):
             if part.key in ("pods", "nodes"):
                 raise IsSnapshot
-            self._listed |= part.key == "items"
             if part.key in ("kind", "items", "metadata"):
                 self._members[part.key] = part.value
                 self._check_member(part)
             return
-        self._listed = True
         try:
             self._object(part.value)
         except Misfit as misfit:
@@ -116,7 +113,7 @@ class _Reading:
         kind = self._members.get("kind")
         implied = _LISTS.get(kind, "") if isinstance(kind, str) else ""
         hint = f"it has to be what '{COMMAND}' prints"
-        if not self._listed or kind is None:
+        if not self._list.listed or kind is None:
             missing = "items" if kind is not None else "kind"
             self._found.append(whole_file(self._path, Code.MISSING_KEY, f"'{missing}' is missing", hint=hint))
         elif "" in self._kinds and implied == "Node":
