@@ -104,7 +104,9 @@ def _weight(layout: Layout) -> Check:
     try:
         probe.mkdir()
         try:
-            (probe / file).write_text(value)
+            # Opened as it is: to create a file is answered with EACCES here, which would hide that it is missing.
+            with (probe / file).open("r+") as weight:
+                weight.write(value)
             taken = (probe / file).read_text().strip() == value
         finally:
             with contextlib.suppress(OSError):

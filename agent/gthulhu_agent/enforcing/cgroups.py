@@ -133,7 +133,9 @@ class KernelCgroups:
 
     def write(self, cgroup: str, value: int) -> None:
         """See :class:`Cgroups`."""
-        self._file(cgroup).write_text(str(value))
+        # Never with O_CREAT, which a cgroup that is just going answers with EACCES: a misleading cure.
+        with self._file(cgroup).open("r+") as file:
+            file.write(str(value))
 
     def write_unit(self, cgroup: str, unit: str, value: int | None, expected: int) -> None:
         """See :class:`Cgroups`."""
