@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
-from gthulhu_reconcile.applying.planfile import load
+from gthulhu_reconcile.applying.planfile import load_for_show
 from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.asking import ask_nodes
 from gthulhu_reconcile.cli.exits import Exit
 from gthulhu_reconcile.cli.progress import progress
 from gthulhu_reconcile.cli.rendering.drift import as_json, drift, drift_line, find
 from gthulhu_reconcile.cli.session import start
+from gthulhu_reconcile.errors import UserError
+from gthulhu_reconcile.model.plan import Plan
 from gthulhu_reconcile.runtime.settings import Output
 
 
@@ -32,7 +34,7 @@ def command(*, file: str | None, **given: object) -> Exit:
     where a node does not answer, and with --detailed-exitcode with 2 where there is drift.
     """
     session = start(given, Output.JSON)
-    applied = None if file is None else load(Path(file)).plan
+    applied = None if file is None else _applied(Path(file))
     with progress(session.terminal, "asking agents") as tell:
         nodes = asyncio.run(ask_nodes(session.settings, tell))
     found = find(nodes, session.settings.owner, {} if applied is None else applied.digests)
@@ -47,3 +49,12 @@ def command(*, file: str | None, **given: object) -> Exit:
     if found and session.settings.detailed_exitcode:
         session.earn(Exit.CHANGES)
     return session.status
+
+
+def _applied(path: Path) -> Plan:
+    saved = load_for_show(path)
+    if saved.warnings:
+        raise UserError(f"{path} cannot be compared with: {'; '.join(saved.warnings)}")
+    if not saved.used:
+        raise UserError(f"{path} was never applied, so no node holds what it says by it")
+    return saved.plan

@@ -1,0 +1,207 @@
+"""Plan, apply, status and drift over a real agent."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from service_world import World, policy
+
+from gthulhu_reconcile.cli.main import run
+
+Run = Callable[..., "asyncio.Future[tuple[int, str, str]]"]
+
+
+class _Terminal(io.TextIOWrapper):
+    """A person at standard input, who says one thing."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(io.BytesIO(answer.encode()))
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A node with an agent, two pods and a policy; the working directory of the commands."""
+    for name in [name for name in os.environ if name.startswith("GTHULHU_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    world = World(tmp_path)
+    try:
+        await world.agent()
+        yield world
+    finally:
+        await world.close()
+
+
+@pytest.fixture
+def gthulhu(world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Run a command in the world and give its status, its output and what it said."""
+    assert world.root == Path.cwd()
+
+    async def call(*arguments: str, answer: str | None = None) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()) if answer is None else _Terminal(answer))
+        status = await asyncio.to_thread(run, list(arguments))
+        out, err = capfd.readouterr()
+        return int(status), out, err
+
+    return call
+
+
+async def test_what_was_planned_is_applied_and_then_nothing_is_left(world: World, gthulhu: Run) -> None:
+    status, out, _ = await gthulhu("plan", "--detailed-exitcode")
+    assert status == 2
+    assert "+ by web (policies/web.yaml:1): newly selected" in out
+    assert out.endswith("Plan: 2 to add, 0 to update, 0 to delete, 0 to forget on 1 of 1 node.\n")
+    assert await world.held() == []
+
+    status, out, _ = await gthulhu("apply", "--yes", "--detailed-exitcode")
+    assert status == 2
+    assert out.endswith("Applied: 1 of 1 node hold their set.\n")
+    assert await world.held() == [("web-1", 5), ("web-2", 5)]
+
+    status, out, _ = await gthulhu("plan", "--detailed-exitcode")
+    assert status == 0
+    assert "No changes." in out
+    assert (await gthulhu("apply", "--yes", "--detailed-exitcode"))[0] == 0
+
+
+async def test_apply_asks_and_only_yes_goes_on(world: World, gthulhu: Run) -> None:
+    for answer in ("no\n", "y\n", "\n", ""):
+        status, _, err = await gthulhu("apply", answer=answer)
+        assert status == 1
+        assert "Push this to 1 node?" in err
+        assert "Nothing was changed." in err
+    assert await world.held() == []
+    assert (await gthulhu("apply", answer="yes\n"))[0] == 0
+    assert len(await world.held()) == 2
+
+
+async def test_nobody_to_ask_is_a_usage_error_before_anything_is_read(world: World, gthulhu: Run) -> None:
+    world.write("policies/web.yaml", "not: [a policy")
+    for arguments in (("apply",), ("apply", "-o", "json")):
+        status, out, err = await gthulhu(*arguments)
+        assert status == 64
+        assert out == ""
+        assert "--yes" in err
+
+
+async def test_json_is_one_document_and_applies_with_yes_only(gthulhu: Run) -> None:
+    assert (await gthulhu("apply", "-o", "json", answer="yes\n"))[0] == 64
+    status, out, err = await gthulhu("apply", "-o", "json", "--yes")
+    document = json.loads(out)
+    assert status == 0
+    assert document["result"] == "success"
+    assert [node["outcome"] for node in document["nodes"]] == ["acknowledged"]
+    assert document["plan"]["summary"]["add"] == 2
+    assert "Plan: 2 to add" in err
+
+
+async def test_a_hold_is_released_by_its_own_plan_only(world: World, gthulhu: Run) -> None:
+    await gthulhu("apply", "--yes")
+    world.write("policies/web.yaml", policy(app="other"))
+    status, out, _ = await gthulhu("apply", "--yes", "--detailed-exitcode")
+    assert status == 4
+    assert "Held:" in out
+    command = next(line for line in out.splitlines() if "--approve" in line).split("--approve ")[1]
+    assert len(await world.held()) == 2
+    assert (await gthulhu("apply", "--yes", "--approve", "0" * 12))[0] == 4
+    assert (await gthulhu("apply", "--yes", "--approve", command))[0] == 0
+    assert await world.held() == []
+
+
+async def test_a_saved_plan_is_applied_once(world: World, gthulhu: Run) -> None:
+    status, _, err = await gthulhu("plan", "--out", "plan.json")
+    assert status == 0
+    assert "apply plan.json" in err
+    status, out, _ = await gthulhu("show", "plan.json")
+    assert "Plan: 2 to add" in out
+    assert (await gthulhu("apply", "--yes", "plan.json"))[0] == 0
+    assert len(await world.held()) == 2
+    status, _, err = await gthulhu("apply", "--yes", "plan.json")
+    assert status == 1
+    assert "applied once" in err
+    status, out, err = await gthulhu("show", "plan.json")
+    assert status == 0
+    assert "Plan: 2 to add" in out
+    assert "warning:" in err
+
+
+async def test_a_stale_plan_is_refused(world: World, gthulhu: Run) -> None:
+    await gthulhu("plan", "--out", "plan.json")
+    await gthulhu("apply", "--yes")
+    world.write("policies/web.yaml", policy(priority=9))
+    await gthulhu("plan", "--out", "late.json")
+    status, _, err = await gthulhu("apply", "--yes", "plan.json")
+    assert status == 1
+    assert "stale" in err
+
+
+async def test_a_pass_without_a_command_asks_nobody(world: World, gthulhu: Run) -> None:
+    status, out, _ = await gthulhu("--dry-run", "--detailed-exitcode")
+    assert status == 2
+    assert "Plan: 2 to add" in out
+    assert await world.held() == []
+    assert (await gthulhu())[0] == 0
+    assert len(await world.held()) == 2
+
+
+async def test_another_owners_node_is_left_alone(gthulhu: Run) -> None:
+    await gthulhu("apply", "--yes")
+    status, out, _ = await gthulhu("plan", "--owner", "intruder")
+    assert status == 1
+    assert "owned by here; --adopt takes it over" in out
+    status, out, _ = await gthulhu("drift", "--owner", "intruder", "--detailed-exitcode")
+    assert status == 2
+    assert "owner: held by 'here', we are 'intruder'" in out
+    assert (await gthulhu("apply", "--yes", "--owner", "intruder", "--adopt"))[0] == 0
+    assert (await gthulhu("drift", "--owner", "intruder", "--detailed-exitcode"))[0] == 0
+
+
+async def test_status_tells_what_is_held(gthulhu: Run) -> None:
+    await gthulhu("apply", "--yes")
+    status, out, _ = await gthulhu("status")
+    assert status == 0
+    assert "owner here" in out
+    assert "Status: 1 of 1 node answer; 2 intents accepted" in out
+    status, out, _ = await gthulhu("status", "-o", "json")
+    (node,) = json.loads(out)["nodes"]
+    assert (node["accepted"], node["owner"], node["enforcer"]) == (2, "here", "none")
+
+
+async def test_a_silent_node_is_an_error_that_is_told(world: World, gthulhu: Run) -> None:
+    agents = ("--agents", f"unix:{world.root}/n1.sock", "--agents", f"unix:{world.root}/gone.sock")
+    for command in ("plan", "status", "drift"):
+        status, out, _ = await gthulhu(command, *agents)
+        assert status == 1, command
+        assert "gone.sock" in out
+
+
+async def test_drift_compares_with_an_applied_plan(world: World, gthulhu: Run) -> None:
+    await gthulhu("plan", "--out", "plan.json")
+    await gthulhu("apply", "--yes", "plan.json")
+    assert (await gthulhu("drift", "plan.json", "--detailed-exitcode"))[0] == 0
+    world.write("policies/web.yaml", policy(priority=9))
+    await gthulhu("apply", "--yes", "--approve", "none")
+    status, out, _ = await gthulhu("drift", "plan.json", "--detailed-exitcode")
+    assert status == 2
+    assert "the plan brought it" in out
+
+
+async def test_explain_asks_the_nodes_agent(gthulhu: Run) -> None:
+    await gthulhu("apply", "--yes")
+    status, out, err = await gthulhu("explain", "pod", "default/web-1")
+    assert status == 0, err
+    assert "wins  web" in out
+    assert "of this pod:" in out
+    status, out, err = await gthulhu("explain", "pid", "1")
+    assert status in (0, 1)
+    assert "Traceback" not in err
