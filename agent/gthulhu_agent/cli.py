@@ -86,6 +86,20 @@ def _resume(config: str | None, **options: object) -> None:
     reverting.resume(_settings(config, options))
 
 
+@cli.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of text.")
+def _doctor(as_json: bool) -> int:
+    """Say what this kernel and this user's rights allow, and the cure for what is missing.
+
+    Exit code 1 where the node cannot be seen, or no enforcer has all that it needs.
+    """
+    from gthulhu_agent import diagnosis  # noqa: PLC0415 - it loads native code and tries the kernel
+
+    checks = diagnosis.examine()
+    click.echo(diagnosis.as_json(checks) if as_json else diagnosis.as_text(checks, colour=sys.stdout.isatty()))
+    return 0 if diagnosis.sound(checks) else 1
+
+
 @cli.command("version")
 def _version() -> None:
     """Print the version."""

@@ -1,10 +1,11 @@
 """The API, described for machines: docs/agent-openapi.json is what :func:`document` gives.
 
-``python -m gthulhu_agent.api.openapi FILE`` writes it, ``--check FILE`` fails where the file is another.
+``python -m gthulhu_agent.api.openapi --write`` writes it, ``--check`` fails where the file is another.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from gthulhu_agent.api.answers import STATUS
 from gthulhu_agent.api.calls import ROUTES, Route
 from gthulhu_agent.api.schemas import Schema, ref, schemas
 from gthulhu_wire.refusals import Refusal
+
+PATH = Path("docs/agent-openapi.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,21 @@ def text() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the document, or check that it is as written."""
-    check = arguments[:1] == ["--check"]
-    path = Path(arguments[-1])
-    if not check:
-        path.write_text(text(), encoding="utf-8")
+    """Write the document, or with ``--check`` say that it is not as written."""
+    parser = argparse.ArgumentParser(description="The agent's OpenAPI document, from the code that serves it.")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is out of date")
+    mode.add_argument("--write", action="store_true", help="write the file")
+    parser.add_argument("path", nargs="?", type=Path, default=PATH)
+    given = parser.parse_args(arguments)
+    if given.path.is_file() and given.path.read_text(encoding="utf-8") == text():
         return 0
-    if path.read_text(encoding="utf-8") == text():
-        return 0
-    sys.stderr.write(f"{path} is not what the code gives; write it: python -m gthulhu_agent.api.openapi {path}\n")
-    return 1
+    if given.check:
+        sys.stderr.write(f"{given.path} is not what the code gives\n")
+        return 1
+    given.path.write_text(text(), encoding="utf-8")
+    sys.stderr.write(f"wrote {given.path}\n")
+    return 0
 
 
 def _operation(route: Route, told: _Text) -> dict[str, object]:

@@ -1,0 +1,80 @@
+"""docs/agent.md has a line for everything that an operator can meet, and none for what is not there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agent_harness import Harness, desired, intent, running
+from click.testing import CliRunner
+
+from gthulhu_agent.api.answers import STATUS
+from gthulhu_agent.api.calls import ROUTES
+from gthulhu_agent.cli import cli
+from gthulhu_agent.settings import SETTINGS, load
+from gthulhu_agent.state import ConditionKind
+
+TEXT = (Path(__file__).parents[2] / "docs/agent.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The table rows of a section: the first cell's code, and the other cells."""
+    section = TEXT.split(f"## {heading}\n")[1].split("\n## ")[0]
+    cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {name: row[1:] for row in cells for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+def test_every_setting_has_its_line() -> None:
+    assert list(rows("Settings")) == [setting.name for setting in SETTINGS]
+
+
+def test_defaults_are_as_told(tmp_path: Path) -> None:
+    settings = load(file=None, environ={"HOME": str(tmp_path)}, options={})
+    told = {name: cells[0].strip("`") for name, cells in rows("Settings").items()}
+    for name, value in (
+        ("listen", settings.listen),
+        ("enforcer", settings.enforcer),
+        ("socket_mode", f"{settings.socket_mode:04o}"),
+        ("scan_interval", f"{settings.scan_interval:g}s"),
+        ("max_connections", str(settings.max_connections)),
+        ("headers_deadline", f"{settings.headers_deadline:g}s"),
+        ("body_deadline", f"{settings.body_deadline:g}s"),
+        ("answer_deadline", f"{settings.answer_deadline:g}s"),
+        ("drain_deadline", f"{settings.drain_deadline:g}s"),
+        ("log_level", settings.log_level),
+        ("log_format", settings.log_format),
+    ):
+        assert told[name] == value
+
+
+def test_every_condition_has_its_line_and_says_whether_it_takes_readiness() -> None:
+    told = {name: cells[0] == "yes" for name, cells in rows("Conditions").items()}
+    assert told == {kind.value: kind.blocks_ready for kind in ConditionKind}
+
+
+def test_every_call_and_every_refusal_has_its_line() -> None:
+    api = rows("API")
+    assert {name for name in api if " " in name} == {f"{route.method} {route.path}" for route in ROUTES}
+    codes = {name: int(cells[0]) for name, cells in api.items() if " " not in name}
+    assert codes == {code.value: status for code, status in STATUS.items()}
+
+
+def test_every_command_has_its_line() -> None:
+    told = {name.split(" ")[0] for name in rows("Commands and exit codes")}
+    assert told == set(cli.commands)
+    for command in cli.commands:
+        assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
+
+
+async def names(agent: Harness) -> set[str]:
+    async with agent.session.get(f"{agent.url}/metrics") as answer:
+        found = re.findall(r"^# TYPE (\w+) ", await answer.text(), re.MULTILINE)
+    return {name for name in found if not name.endswith("_created") and "_process_" not in name}
+
+
+async def test_every_metric_has_its_line(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        await agent.put(desired(1, intent("web")))
+        await agent.next_pass()
+        told = {name.split("{")[0] for name in rows("Metrics")} - {"gthulhu_agent_process_…"}
+        assert told == await names(agent)
