@@ -53,6 +53,7 @@ def main() -> int:
         agent = DemoAgent(WORK, node, None if burstable else WORK / "declared.json")
         cleanup.callback(agent.stop)
         agent.start()
+        plan = WORK / "plan.json"
         sources = ["--pods", str(WORK / "pods.yaml") if burstable else "local", "--agents", agent.url]
 
         heading("Before", f"{SECONDS:g} s under the kernel's own rules")
@@ -61,9 +62,9 @@ def main() -> int:
         heading("The policy")
         _show(["validate", POLICIES])
         heading("The plan")
-        _show(["plan", "--policies", POLICIES, *sources])
+        _show(["plan", "--out", str(plan), "--policies", POLICIES, *sources])
         heading("Applied")
-        _show(["apply", "--yes", "--policies", POLICIES, *sources])
+        _show(["apply", str(plan), "--yes", *sources[2:]])
         gaps = agent.wait_until_enforced(upf.uid)
 
         heading("After", f"{SECONDS:g} s under the policy")

@@ -1,11 +1,19 @@
-"""docs/plan.svg, the README's picture: what the program really prints, drawn by rich. ``--check`` or ``--write``."""
+"""docs/plan.svg, the README's picture: a plan against two real agents, as the program prints it, drawn by rich.
+
+``--check`` says whether the committed picture is still what the program prints; without it, the picture is written.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -13,15 +21,15 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PROGRAMS = CHECKOUT / ".venv/bin"
 PICTURE = CHECKOUT / "docs/plan.svg"
-COMMAND = [
-    "plan", "--offline", "--policies", "demo/policies", "--pods", "demo/pods.yaml", "--color", "always",
-]  # fmt: skip
+NODES = ("worker-01", "worker-02")
+WIDTH = 100
 # rich's own frame, without the web font that it would fetch from somewhere: a picture in git asks nobody.
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, "Fira Code", Menlo, Consolas, monospace; font-size: {char_height}px;
-line-height: {line_height}px; font-variant-east-asian: full-width; }}
+line-height: {line_height}px; white-space: pre; }}
 .{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
 {styles}
 </style>
@@ -30,32 +38,66 @@ line-height: {line_height}px; font-variant-east-asian: full-width; }}
 {chrome}
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
-<g class="{unique_id}-matrix">{matrix}</g>
+<g class="{unique_id}-matrix" xml:space="preserve">{matrix}</g>
 </g>
 </svg>
 """
 
 
 def draw() -> str:
-    """The picture of one plan, made by running the program."""
-    done = subprocess.run(
-        [CHECKOUT / ".venv/bin/gthulhu-reconcile", *COMMAND],
-        cwd=CHECKOUT,
-        env={**os.environ, "COLUMNS": "104"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    console = Console(record=True, width=104, file=io.StringIO(), force_terminal=True)
-    console.print(Text.assemble(("$ gthulhu-reconcile plan", "bold"), "\n"))
-    console.print(Text.from_ansi(done.stdout.rstrip()))
+    """The picture of one plan, made by running both programs."""
+    with tempfile.TemporaryDirectory() as name, agents(Path(name)):
+        folder = Path(name)
+        shutil.copy(CHECKOUT / "demo/pods.yaml", folder)
+        shutil.copytree(CHECKOUT / "demo/before", folder / "policies")
+        _reconcile(folder, "apply", "--yes")
+        shutil.copytree(CHECKOUT / "demo/policies", folder / "policies", dirs_exist_ok=True)
+        printed = _reconcile(folder, "plan", "--color", "always")
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(Text("$ gthulhu-reconcile plan", style="bold"))
+    console.print(Text.from_ansi(printed.rstrip()))
     return console.export_svg(title="gthulhu-reconcile", theme=MONOKAI, code_format=SVG, unique_id="plan")
 
 
-def main(mode: str) -> int:
-    """Write the picture, or say whether the committed one is still what the program prints."""
+@contextlib.contextmanager
+def agents(folder: Path) -> Iterator[None]:
+    """Two agents that only measure, on Unix sockets in ``folder``, and the inventory that names them."""
+    hosts = "".join(f"    {node}: {{gthulhu_agent_url: 'unix:{folder}/{node}.sock'}}\n" for node in NODES)
+    (folder / "inventory").mkdir()
+    (folder / "inventory/hosts.yaml").write_text(f"all:\n  hosts:\n{hosts}")
+    with contextlib.ExitStack() as stack:
+        for node in NODES:
+            command = [PROGRAMS / "gthulhu-agent", "serve", "--enforcer", "none", "--node", node]
+            command += ["--listen", f"unix:{folder}/{node}.sock", "--state-dir", folder / node]  # type: ignore[list-item]  # Popen takes both
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        for node in NODES:
+            _wait_for(folder / f"{node}.sock")
+        yield
+
+
+def _wait_for(socket: Path) -> None:
+    for _ in range(200):
+        if socket.exists():
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"picture: no agent on {socket}")
+
+
+def _reconcile(folder: Path, *arguments: str) -> str:
+    command = [PROGRAMS / "gthulhu-reconcile", *arguments, "--pods", "pods.yaml", "--owner", "picture"]
+    environment = {**os.environ, "COLUMNS": str(WIDTH)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"picture: {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def main(arguments: list[str]) -> int:
+    """Write the picture, or with ``--check`` say whether the committed one is still what the program prints."""
     picture = draw()
-    if mode == "--write":
+    if arguments != ["--check"]:
         PICTURE.write_text(picture)
         return 0
     if not PICTURE.exists() or PICTURE.read_text() != picture:
@@ -65,4 +107,4 @@ def main(mode: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))
