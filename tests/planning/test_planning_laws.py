@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plan_plain import plain_pods
 from planning_strategies import NODES, UIDS, World, candidates, labels, later, pod_of, pods, worlds
 from planning_values import applied, by_changes, fresh, holding
 
-from plan_plain import plain_pods
 from gthulhu_reconcile.model.accepted import Accepted
 from gthulhu_reconcile.model.plan import Action, Guard, Plan, Verdict
 from gthulhu_reconcile.model.pods import Node
