@@ -171,7 +171,9 @@ class _Asking:
             return FileSource(self.settings.pods, stdin=self.stdin)
         if self.settings.offline:
             raise UserError("--offline asks no agent, so pods must come from a file: --pods FILE")
-        return LocalSource(self.client, agents, rng=self.rng, backoff=backoff(self.settings))
+        options = self.settings.planning_options()
+        asked = [agent for agent in agents if options.plans_node(agent.node)]
+        return LocalSource(self.client, asked, rng=self.rng, backoff=backoff(self.settings))
 
     async def accepted(
         self, agents: tuple[Agent, ...], resolution: Resolution

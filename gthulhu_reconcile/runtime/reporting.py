@@ -18,6 +18,8 @@ from gthulhu_reconcile.runtime.reconciling import PassResult
 from gthulhu_wire.intents import Intent, PolicyRef
 
 _SHOWN = 3
+_LOGGED = 20
+"""Nodes that are logged one by one in a pass: the outage of a whole site is one line more, not ten thousand."""
 _BY_OUTCOME = {
     Outcome.ACKNOWLEDGED: AgentState.CONVERGED,
     Outcome.ALREADY: AgentState.CONVERGED,
@@ -40,7 +42,7 @@ class Reporter:
         self._wall = wall
         self._pushed: dict[str, tuple[str, tuple[Intent, ...]]] = {}
         self._failing: dict[str, str] = {}
-        self._findings: frozenset[Diagnostic] = frozenset()
+        self._findings: dict[str, frozenset[Diagnostic]] = {}
         self._suspended: dict[str, float] = {}
         self._held = ""
         self._changed_at: float | None = None
@@ -49,18 +51,18 @@ class Reporter:
         """A file was changed at ``when``; how long the agents take to follow is measured from the first such change."""
         self._changed_at = when if self._changed_at is None else min(self._changed_at, when)
 
-    def findings(self, diagnostics: Sequence[Diagnostic]) -> None:
-        """Log what is newly wrong with the inputs."""
-        now = frozenset(diagnostics)
+    def findings(self, source: str, diagnostics: Sequence[Diagnostic]) -> None:
+        """Log what is newly wrong with what ``source`` names."""
+        former = self._findings.get(source, frozenset())
         for diagnostic in diagnostics:
-            if diagnostic not in self._findings:
+            if diagnostic not in former:
                 write = self._log.error if diagnostic.severity is Severity.ERROR else self._log.warning
                 write("input is wrong", code=diagnostic.code.value, where=place(diagnostic))
-        self._findings = now
+        self._findings[source] = frozenset(diagnostics)
 
     def ended(self, outcome: PassResult) -> Ended:
         """Tell of a pass that made a plan; how it ended in a sentence."""
-        self.findings(outcome.diagnostics)
+        self.findings("inputs", outcome.diagnostics)
         self._drift(outcome.plan)
         self._metrics.planned(outcome.plan)
         for phase, seconds in outcome.seconds.items():
@@ -70,7 +72,7 @@ class Reporter:
         self._policies(outcome, states)
         self._transitions(_failures(outcome))
         self._hold(outcome.plan)
-        self._remember(outcome.plan, states)
+        self._remember(outcome, states)
         if outcome.result in (Result.SUCCESS, Result.NOOP) and self._changed_at is not None:
             self._metrics.commit_to_converged.observe(max(0.0, self._wall() - self._changed_at))
             self._changed_at = None
@@ -108,10 +110,14 @@ class Reporter:
         self._metrics.policies({name: name not in late for name in standings}, self._suspended)
 
     def _transitions(self, failing: Mapping[str, str]) -> None:
-        for node in sorted(failing.keys() - self._failing.keys()):
+        begun = sorted(failing.keys() - self._failing.keys())
+        for node in begun[:_LOGGED]:
             self._log.warning("node is failing", node=node, reason=failing[node])
-        for node in sorted(self._failing.keys() - failing.keys()):
+        ended = sorted(self._failing.keys() - failing.keys())
+        for node in ended[:_LOGGED]:
             self._log.info("node is well again", node=node)
+        if more := max(0, len(begun) - _LOGGED) + max(0, len(ended) - _LOGGED):
+            self._log.warning("more nodes began to fail or are well again", count=more)
         self._failing = dict(failing)
 
     def _hold(self, plan: Plan) -> None:
@@ -122,7 +128,10 @@ class Reporter:
             self._log.info("no plan is held any more", plan=self._held)
         self._held = held
 
-    def _remember(self, plan: Plan, states: Mapping[str, AgentState]) -> None:
+    def _remember(self, outcome: PassResult, states: Mapping[str, AgentState]) -> None:
+        plan = outcome.plan
+        for node in self._pushed.keys() - {agent.node for agent in outcome.planned.inputs.agents}:
+            del self._pushed[node]
         for node, state in states.items():
             if state is AgentState.CONVERGED:
                 self._pushed[node] = (plan.digests[node], plan.desired[node])

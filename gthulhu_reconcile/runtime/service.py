@@ -131,11 +131,11 @@ class Service:
         """Serve until told to stop, then let the running pass finish within its time."""
         try:
             await self._listen()
-            self._log.info("serving", version=__version__, owner=self._settings.owner)
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch.run())
                 passing = group.create_task(self._passing.run())
                 with self._signals(passing):
+                    self._log.info("serving", version=__version__, owner=self._settings.owner)
                     self._clock.start(self._timetable())
                     self._causes.post(Cause.START)
                     await self._stop.wait()
@@ -196,7 +196,7 @@ class Service:
         try:
             outcome = await one_pass(self._settings, gate=unchanged, now=now, client=self._client, rng=self._rng)
         except UserError as error:
-            self._reporter.findings(error.diagnostics)
+            self._reporter.findings("inputs", error.diagnostics)
             raise
         policies = outcome.planned.inputs.loaded.policies
         self._clock.wake_at(await asyncio.to_thread(next_change, policies, now))
@@ -237,15 +237,17 @@ class Service:
             if settings.serve.listen != self._settings.serve.listen:
                 await self._listen(settings)
         except UserError as error:
-            self._reporter.findings(error.diagnostics)
+            self._reporter.findings("settings", error.diagnostics)
             self._health.settings_problem = str(error)
             self._metrics.settings_reloads.labels("error").inc()
             self._log.error("settings not reloaded; the former ones stay in force", problem=str(error))
             return
         await self._disconnect()
+        configure(settings.log_format, settings.log_level)
         self._take_over(settings)
         self._clock.follow(self._timetable())
         self._health.settings_problem = ""
+        self._reporter.findings("settings", ())
         self._metrics.settings_reloads.labels("success").inc()
         self._log.info("settings reloaded")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from gthulhu_reconcile.cli.options import OVERRIDES
 from gthulhu_reconcile.runtime.settings import load_settings
 from gthulhu_reconcile.runtime.settings_document import document, main, schema_text
 from gthulhu_reconcile.runtime.settings_schema import keys, settings_schema
@@ -45,6 +46,11 @@ def test_the_example_is_valid_and_shows_every_section() -> None:
     shown = yaml.safe_load(path.read_text(encoding="utf-8"))
     sections = {key.path[0] for key in keys() if len(key.path) > 1}
     assert sections <= shown.keys()
+
+
+def test_the_option_of_a_setting_is_one_that_the_command_line_has() -> None:
+    named = {key.name: key.option.removeprefix("--").replace("-", "_") for key in keys() if key.option}
+    assert named == {setting: option for option, setting in OVERRIDES.items()}
 
 
 def test_what_the_schema_takes_the_model_takes_and_the_other_way_round() -> None:
