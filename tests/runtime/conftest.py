@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from agent_harness import running
+from fleet import NODES, Fleet
 from service_world import World
 
 
@@ -17,3 +20,15 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
     finally:
         await world.close()
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Two agents that answer."""
+    async with AsyncExitStack() as stack:
+        agents = {}
+        for node in NODES:
+            folder = tmp_path / node
+            folder.mkdir()
+            agents[node] = await stack.enter_async_context(running(folder, node=node))
+        yield Fleet(tmp_path, agents)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
-from agent_harness import Harness, desired, intent, running
+from agent_harness import desired, intent
+from fleet import Fleet
 from service_world import policy
 
 from gthulhu_reconcile.applying.planfile import load, save
@@ -27,69 +25,6 @@ from gthulhu_reconcile.runtime.reconciling import (
     make_plan,
     one_pass,
 )
-from gthulhu_reconcile.runtime.settings import Settings, load_settings
-
-NODES = ("n1", "n2")
-
-
-class Fleet:
-    """Two agents, their inventory, pods on both, and one policy."""
-
-    def __init__(self, root: Path, agents: dict[str, Harness]) -> None:
-        self.root = root
-        self.agents = agents
-        self.policies = root / "policies"
-        self.policies.mkdir()
-        self.write("policies/web.yaml", policy())
-        self.pods({"web-1": "n1", "web-2": "n2", "web-3": "n3"})
-        hosts = "".join(
-            f"    {node}: {{gthulhu_agent_url: '{agent.url}', gthulhu_node_labels: {{pool: {node}}}}}\n"
-            for node, agent in agents.items()
-        )
-        self.write("hosts.yaml", f"all:\n  hosts:\n{hosts}")
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file."""
-        (self.root / name).write_text(text, encoding="utf-8")
-
-    def pods(self, nodes: dict[str, str]) -> None:
-        """Write the pods, by name and node."""
-        rows = "".join(
-            f"- {{name: {name}, uid: 00000000-0000-4000-8000-{number:012d}, node: {node}, labels: {{app: web}}}}\n"
-            for number, (name, node) in enumerate(nodes.items())
-        )
-        self.write("pods.yaml", f"pods:\n{rows}" if rows else "pods: []\n")
-
-    def settings(self, **overrides: Any) -> Settings:  # noqa: ANN401 - values of settings
-        """Settings of this fleet."""
-        chosen = {
-            "policies": (str(self.policies),),
-            "pods": str(self.root / "pods.yaml"),
-            "agents": (str(self.root / "hosts.yaml"),),
-            "owner": "here",
-            "retries.attempts": 1,
-            "deadlines.node": "2s",
-            **{name.replace("__", "."): value for name, value in overrides.items()},
-        }
-        settings, diagnostics = load_settings(None, {}, chosen)
-        assert diagnostics == ()
-        return settings
-
-    async def held(self, node: str) -> list[tuple[str, int]]:
-        """Pod and priority of each intent that an agent holds."""
-        _, body = await self.agents[node].get("/v1/desired")
-        return [(row["pod"]["name"], row["terms"]["schedule"]["priority"]) for row in body["intents"]]
-
-
-@pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with AsyncExitStack() as stack:
-        agents = {}
-        for node in NODES:
-            folder = tmp_path / node
-            folder.mkdir()
-            agents[node] = await stack.enter_async_context(running(folder, node=node))
-        yield Fleet(tmp_path, agents)
 
 
 async def test_a_pass_brings_every_agent_to_what_was_planned_and_the_next_has_nothing_to_do(fleet: Fleet) -> None:
