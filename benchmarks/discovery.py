@@ -55,8 +55,8 @@ for line in sys.stdin:
     for file in files:
         with open(file, "w") as joined:
             joined.write(str(parent))
+    read, write = os.pipe()
     for _ in range(int(count)):
-        read, write = os.pipe()
         if not os.fork():
             prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
             if os.getppid() != parent:
@@ -68,9 +68,10 @@ for line in sys.stdin:
             os.close(write)
             while True:
                 signal.pause()
+    for _ in range(int(count)):
         os.read(read, 1)
-        os.close(read)
-        os.close(write)
+    os.close(read)
+    os.close(write)
     print("ready", flush=True)
 time.sleep(1e6)
 """

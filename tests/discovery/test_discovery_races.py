@@ -94,36 +94,69 @@ def test_a_pid_reused_between_two_scans_is_another_process(host: FakeHost) -> No
     assert second is not first
 
 
-def test_a_pid_reused_between_listing_and_reading_does_not_inherit_the_pod(host: FakeHost, after: After) -> None:
-    """The pod's process ends after its pid was listed; the number goes to sshd's child before it is read."""
+ELSEWHERE = ("/a-read-before", "/z-read-after")
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+def test_a_pid_reused_between_listing_and_reading_does_not_inherit_the_pod(
+    host: FakeHost, after: After, elsewhere: str
+) -> None:
+    """The pod's process ends after its pid was listed; the number goes to a stranger before it is read."""
 
     def reuse() -> None:
         host.remove(100)
-        host.run(100, "sshd", "/system.slice/ssh.service", start=5000)
+        host.run(100, "stranger", elsewhere, start=5000)
 
+    host.cgroup(host.mounts[0], elsewhere)
     after(WEB, reuse)
-    discovery = host.discovery()
-    for snapshot in (discovery.scan(), discovery.scan()):
-        assert cgroup_of(snapshot, 100) in {None, "/system.slice/ssh.service"}
-    assert cgroup_of(discovery.scan(), 100) == "/system.slice/ssh.service"
+    assert cgroup_of(host.discovery().scan(), 100) == elsewhere
 
 
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
 def test_a_pid_reused_while_its_threads_are_listed_gives_no_strangers_threads(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
-    host.change(100, threads={101: ("web", 1001)})
     real = os.open
 
     def opening(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if path == f"{host.proc}/100/task":
             monkeypatch.setattr(os, "open", real)
             host.remove(100)
-            host.run(100, "sshd", "/system.slice/ssh.service", start=5000, threads={105: ("sshd", 5001)})
+            host.run(100, "stranger", elsewhere, start=5000, threads={105: ("stranger", 5001)})
         return real(path, flags, mode, dir_fd=dir_fd)
 
+    host.cgroup(host.mounts[0], elsewhere)
+    discovery = host.discovery()
+    discovery.scan()
+    host.change(100, threads={101: ("web", 1001)})
     monkeypatch.setattr(os, "open", opening)
-    group = group_of(host.discovery().scan(), 100)
-    assert group is None or group.cgroup == "/system.slice/ssh.service"
+    for _ in range(2):
+        snapshot = discovery.scan()
+        assert cgroup_of(snapshot, 100) in {None, elsewhere}
+    assert {thread.id.start for thread in process_of(snapshot, 100).threads} == {5000, 5001}
+
+
+def test_a_pid_reused_while_it_is_asked_for_its_cgroup_does_not_inherit_it(
+    host: FakeHost, after: After, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It moved during the scan, was asked where it is, and ended before it was recognised."""
+    real = os.open
+
+    def opening(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        file = real(path, flags, mode, dir_fd=dir_fd)
+        if path == f"{host.proc}/200/cgroup":
+            monkeypatch.setattr(os, "open", real)
+            host.remove(200)
+            host.run(200, "stranger", "/a-read-before", start=5000)
+        return file
+
+    host.cgroup(host.mounts[0], "/a-read-before")
+    discovery = host.discovery()
+    discovery.scan()
+    after(WEB, lambda: host.move(200, POD))
+    monkeypatch.setattr(os, "open", opening)
+    assert group_of(discovery.scan(), 200) is None
+    assert cgroup_of(discovery.scan(), 200) == "/a-read-before"
 
 
 def test_a_process_that_starts_between_listing_and_reading_is_found(host: FakeHost, after: After) -> None:

@@ -208,6 +208,23 @@ def test_who_joins_or_leaves_a_cgroup_that_used_no_cpu_time_is_noticed(idle: Fak
     assert [process.id.tid for process in group.processes] == [100, 102, 103, 200]
 
 
+def test_who_ends_in_a_cgroup_that_used_no_cpu_time_is_noticed(idle: FakeHost) -> None:
+    """What an exit costs may be less than the counter tells."""
+    discovery = idle.discovery()
+    for _ in range(3):
+        discovery.scan()
+    idle.remove(103)
+    assert group_of(discovery.scan(), 103) is None
+
+
+def test_what_cannot_be_read_in_a_cgroup_that_used_no_cpu_time_is_said_each_time(idle: FakeHost) -> None:
+    idle.run(104, "fifth", JOBS)
+    (idle.proc / "104" / "stat").write_text("damaged")
+    discovery = idle.discovery()
+    for _ in range(4):
+        assert len(discovery.scan().incomplete) == 1
+
+
 def test_a_cgroup_that_used_no_cpu_time_is_still_looked_into_at_times(idle: FakeHost) -> None:
     discovery = idle.discovery()
     for _ in range(3):
@@ -216,3 +233,15 @@ def test_a_cgroup_that_used_no_cpu_time_is_still_looked_into_at_times(idle: Fake
     names = [process_of(discovery.scan(), 102).comm for _ in range(RECHECK)]
     assert names[0] == "sleeper"
     assert names[-1] == "worker"
+
+
+def test_scanning_leaves_no_descriptor_open(host: FakeHost) -> None:
+    discovery = host.discovery(pod_file=host.folder)
+    discovery.scan()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        host.change(200, threads={201: ("pool-1", 1001)})
+        discovery.scan()
+        host.change(200, threads={202: ("pool-2", 1002), 203: ("pool-3", 1003)})
+        discovery.scan()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

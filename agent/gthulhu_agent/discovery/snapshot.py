@@ -61,9 +61,12 @@ class Group:
         cgroup: path below the mount of the hierarchy that has the cpu controller, as ``/kubepods/burstable/pod…``;
             None for declared processes that share their cgroup with others.
         pod_cgroup: the pod's own cgroup, above the container's; None outside of pods.
-        pod_uid: dashed lower-case uid, or the 32 hex digits of a static pod; empty for the host.
-        container_id: as the runtime prints it, without prefix; empty where there is none.
-        unit: the systemd unit or scope that the cgroup belongs to; empty where there is none.
+        pod_uid: dashed lower-case uid, or the 32 hex digits of a static pod; empty for the host, and for what strays
+            in a kubepods tree outside of every pod.
+        container_id: as the runtime prints it, without prefix; empty where there is none. Containers that no kubelet
+            made are the host's, and have one too.
+        unit: of the host, the systemd unit or scope that the cgroup belongs to, perhaps one above it; of a pod, the
+            unit whose cgroup it is; empty where there is none.
         processes: sorted by pid.
     """
 
