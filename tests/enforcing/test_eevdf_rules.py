@@ -450,7 +450,9 @@ def test_a_kernel_before_6_12_gets_weight_only_and_says_so(kernel: FakeKernel, a
     assert kernel.tasks[tid].slice_ns == 0
     assert kernel.tree[POD].weight == 241
     assert state.effective == Schedule(5)
+    assert state.enforced
     assert any(refused.what == "slice" and "6.12" in refused.cure for refused in state.refused)
+    assert not agent.apply(wish(time_slice_ns=500_000)).intents[key()].enforced
 
 
 def test_a_nice_that_could_not_be_put_back_is_not_set(kernel: FakeKernel, agent: Agent) -> None:
@@ -459,6 +461,7 @@ def test_a_nice_that_could_not_be_put_back_is_not_set(kernel: FakeKernel, agent:
     kernel.spawn(APP, "other")
     state = agent.apply(wish(priority=-5, command="upf")).intents[key()]
     assert kernel.tasks[tid].nice == 0
+    assert not state.enforced
     assert any(refused.what == "nice" and "CAP_SYS_NICE" in refused.cure for refused in state.refused)
 
 

@@ -61,10 +61,9 @@ def _state(schedule: Schedule, held: Sequence[Bound], given: tuple[Refused, ...]
     if not there:
         return IntentState(refused=given)
     faults = [*given, *outcome.why, *_faults(there, outcome)]
-    notes = [*_notes(there, outcome)]
     lacks = list(_lacks(schedule, there, outcome))
-    if not schedule.priority:
-        faults += lacks
+    # On an old kernel a schedule comes true as far as its priority does; without one nothing of it does.
+    faults += [lack for lack in lacks if lack is not NO_CUSTOM_SLICE or not schedule.priority]
     threads = [found for one in there if (found := outcome.threads.get(one.wish.thread)) and found.touchable]
     nices = [found.attributes.nice for found in threads if found.attributes and found.nice_from is not None]
     weights = [found.now for found in _carriers(there, outcome) if found.now != found.owner]
@@ -75,7 +74,7 @@ def _state(schedule: Schedule, held: Sequence[Bound], given: tuple[Refused, ...]
         effective=_effective(schedule, there, threads, outcome),
         weight=outcome.scale.as_weight(weights[0]) if weights and schedule.priority else None,
         nice=nices[0] if nices else None,
-        refused=tuple(dict.fromkeys((*faults, *lacks, *notes))),
+        refused=tuple(dict.fromkeys((*faults, *lacks, *_notes(there, outcome)))),
         sample=tuple(one.wish.thread for one in there[:SAMPLE]),
     )
 
