@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from agent_harness import running
-from fleet import NODES, Fleet
 from service_world import World
+from small_fleet import NODES, Fleet
 
 
 @pytest.fixture

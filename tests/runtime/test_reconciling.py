@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 from agent_harness import desired, intent
-from fleet import Fleet
 from service_world import policy
+from small_fleet import Fleet
 
 from gthulhu_reconcile.applying.planfile import load, save
 from gthulhu_reconcile.errors import Held, StalePlan, UserError

@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 from agent_harness import desired, intent
-from fleet import Fleet
 from service_world import policy
+from small_fleet import Fleet
 from structlog.testing import LogCapture
 
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
