@@ -74,6 +74,7 @@ class LazyGroup(click.Group):
 @options.adopting
 @options.approving
 @options.sources
+@options.looking
 @options.verdicts
 @options.form("text", "json")
 @options.common

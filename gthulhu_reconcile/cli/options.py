@@ -57,23 +57,26 @@ def _remember_color(ctx: click.Context, _: click.Parameter, value: str | None) -
     return value
 
 
-def common(function: F) -> F:
-    """What every command takes."""
-    return _all(
-        click.option(
-            "--config",
-            metavar="FILE",
-            envvar="GTHULHU_CONFIG",
-            show_envvar=True,
-            help="Settings. Default: gthulhu.yaml, where it exists.",
-        ),
-        click.option(
-            "--color",
-            type=click.Choice(["auto", "always", "never"]),
-            callback=_remember_color,
-            help="Colour the output. Default: auto, on a terminal without NO_COLOR.",
-        ),
+def color(function: F) -> F:
+    """How it looks."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        callback=_remember_color,
+        help="Colour the output. Default: auto, on a terminal without NO_COLOR.",
     )(function)
+
+
+def common(function: F) -> F:
+    """What every command takes that reads the settings."""
+    config = click.option(
+        "--config",
+        metavar="FILE",
+        envvar="GTHULHU_CONFIG",
+        show_envvar=True,
+        help="Settings. Default: gthulhu.yaml, where it exists.",
+    )
+    return _all(config, color)(function)
 
 
 def policies(function: F) -> F:
@@ -122,24 +125,17 @@ def owner(function: F) -> F:
     )
 
 
-def instant(function: F) -> F:
-    """When."""
-    return click.option("--at", metavar="INSTANT", help="Judge time windows at this instant (RFC 3339). Default: now.")(
-        function
-    )
+def looking(function: F) -> F:
+    """What only makes sense for a plan that is not executed."""
+    return _all(
+        click.option("--offline/--no-offline", default=None, help="Ask no agent; plan as if they held nothing."),
+        click.option("--at", metavar="INSTANT", help="Judge time windows at this instant (RFC 3339). Default: now."),
+    )(function)
 
 
 def sources(function: F) -> F:
     """Where everything comes from that a plan is made of."""
-    return _all(
-        policies,
-        pods,
-        agents,
-        click.option("--offline/--no-offline", default=None, help="Ask no agent; plan as if they held nothing."),
-        instant,
-        nodes,
-        owner,
-    )(function)
+    return _all(policies, pods, agents, nodes, owner)(function)
 
 
 def adopting(function: F) -> F:
@@ -167,11 +163,13 @@ def strictness(function: F) -> F:
     return click.option("--strict/--no-strict", default=None, help="Warnings end with exit code 3.")(function)
 
 
+def detailed(function: F) -> F:
+    """What changes mean."""
+    return click.option(
+        "--detailed-exitcode/--no-detailed-exitcode", default=None, help="Changes end with exit code 2, not 0."
+    )(function)
+
+
 def verdicts(function: F) -> F:
     """What the exit code tells."""
-    return _all(
-        click.option(
-            "--detailed-exitcode/--no-detailed-exitcode", default=None, help="Changes end with exit code 2, not 0."
-        ),
-        strictness,
-    )(function)
+    return _all(detailed, strictness)(function)

@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from agent_harness import FakeScanner, running, snapshot
 from service_world import World, policy
+from structlog.testing import capture_logs
 
 from gthulhu_reconcile.cli.main import run
 
@@ -35,11 +37,14 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     world = World(tmp_path)
-    try:
-        await world.agent()
-        yield world
-    finally:
-        await world.close()
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    uids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(2)]
+    scanner = FakeScanner(snapshot(*uids))
+    # The agent runs in this very process: what it logs must not get between what the commands print.
+    with capture_logs():
+        async with running(folder, node="n1", listen=f"unix:{tmp_path}/n1.sock", scanner=scanner):
+            yield world
 
 
 @pytest.fixture
@@ -174,7 +179,7 @@ async def test_status_tells_what_is_held(gthulhu: Run) -> None:
     assert "Status: 1 of 1 node answer; 2 intents accepted" in out
     status, out, _ = await gthulhu("status", "-o", "json")
     (node,) = json.loads(out)["nodes"]
-    assert (node["accepted"], node["owner"], node["enforcer"]) == (2, "here", "none")
+    assert (node["accepted"], node["owner"], node["enforcer"]) == (2, "here", "fake")
 
 
 async def test_a_silent_node_is_an_error_that_is_told(world: World, gthulhu: Run) -> None:

@@ -71,6 +71,7 @@ def test_the_strongest_status_wins() -> None:
         (["--dry-run", "plan"], 64),
         (["--pods", "x.json", "validate"], 64),
         (["apply", "--offline", "--yes"], 64),
+        (["apply", "--at", "2026-01-31T08:00:00Z", "--yes"], 64),
         (["apply", "-o", "json"], 64),
         (["apply"], 64),
         (["schema", "plan", "--draft", "7"], 64),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.names import COMPLETION_VARIABLE, PROGRAM
 from gthulhu_reconcile.cli.terminal import Terminal
 
@@ -26,9 +25,8 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": ZshComplete, "fi
     "fpath as _gthulhu-reconcile, or to ~/.config/fish/completions/gthulhu-reconcile.fish.",
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
-@options.common
 @click.pass_context
-def command(ctx: click.Context, /, *, shell: str, **_: object) -> None:
+def command(ctx: click.Context, /, *, shell: str) -> None:
     """Print the completion script of SHELL."""
     root = ctx.find_root().command
     script = SHELLS[shell](root, {}, PROGRAM, COMPLETION_VARIABLE).source()

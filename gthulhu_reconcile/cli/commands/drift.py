@@ -25,7 +25,7 @@ from gthulhu_reconcile.runtime.settings import Output
 @options.nodes
 @options.owner
 @options.form("text", "json")
-@options.verdicts
+@options.detailed
 @options.common
 def command(*, file: str | None, **given: object) -> Exit:
     """List what is on the nodes and not by us: another owner, threads or weights that somebody else set, refusals.

@@ -31,7 +31,10 @@ def command() -> None:
 
 @command.command("pod")
 @click.argument("pod", metavar="NAMESPACE/NAME")
-@options.sources
+@options.policies
+@options.pods
+@options.agents
+@options.looking
 @options.form("text", "json")
 @options.common
 def pod_command(*, pod: str, **given: object) -> Exit:

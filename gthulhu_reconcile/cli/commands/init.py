@@ -22,8 +22,8 @@ SCHEMA = Path(".gthulhu/policy-v1.draft-7.json")
 
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
-@options.common
-def command(*, directory: str, color: str | None, **_: object) -> None:
+@options.color
+def command(*, directory: str, color: str | None) -> None:
     """Write DIR/policies/first.yaml, a commented policy; never over an existing file."""
     path = Path(directory) / POLICY
     text = starter_policy(schema=f"../{SCHEMA}", path=visible(str(path)))

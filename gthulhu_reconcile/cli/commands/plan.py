@@ -23,6 +23,7 @@ from gthulhu_reconcile.runtime.settings import Output
 @click.command("plan")
 @click.option("--out", metavar="FILE", help="Save the plan, for 'apply FILE' and 'show FILE'.")
 @options.sources
+@options.looking
 @options.adopting
 @options.approving
 @options.form("text", "json", "github", "junit")

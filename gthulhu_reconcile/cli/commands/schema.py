@@ -8,7 +8,6 @@ from typing import cast
 
 import click
 
-from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.terminal import Terminal
 from gthulhu_reconcile.errors import UsageError
 from gthulhu_reconcile.loading.schemas import read_schema
@@ -28,8 +27,7 @@ KINDS = (*POLICIES, *dict.fromkeys(kind for kind, _ in FILES))
 @click.command("schema")
 @click.argument("kind", type=click.Choice(KINDS), default="policy")
 @click.option("--draft", type=click.Choice(["2020-12", "7"]), default="2020-12", help="Editors mostly want 7.")
-@options.common
-def command(*, kind: str, draft: str, **_: object) -> None:
+def command(*, kind: str, draft: str) -> None:
     """Print the JSON Schema of KIND; policy, the default, is both kinds of policies."""
     name = FILES.get(("policy" if kind in POLICIES else kind, draft))
     if name is None:

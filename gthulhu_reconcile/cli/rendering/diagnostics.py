@@ -105,8 +105,9 @@ def _snippet(text: Text, found: Diagnostic, gutter: int) -> None:
         if number == found.span.line:
             start = max(found.span.column - 1 - LEAD_IN, 0) if len(line) > SHOWN_COLUMNS else 0
     for number, line in found.snippet:
-        text.append(f"\n{number:>{gutter}} | ", style="blue")
-        text.append(_cut(line, start))
+        shown = _cut(line, start)
+        text.append(f"\n{number:>{gutter}} |{' ' if shown else ''}", style="blue")
+        text.append(shown)
         if number == found.span.line:
             text.append(f"\n{' ' * gutter} | ", style="blue")
             text.append(_caret(line, found.span, start), style=STYLES[found.severity])
