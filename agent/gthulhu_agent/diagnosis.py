@@ -36,9 +36,8 @@ def as_text(checks: Sequence[Check], *, colour: bool) -> str:
         lines.append(f"for {needed_for}:" if needed_for else "this node:")
         for check in checks:
             if check.needed_for == needed_for:
-                word = click.style("ok     ", fg="green" if colour else None)
-                if not check.ok:
-                    word = click.style("missing", fg="red" if colour else None)
+                word, tone = ("ok     ", "green") if check.ok else ("missing", "red")
+                word = click.style(word, fg=tone) if colour else word
                 lines.append(f"  {word}  {check.name:{width}}  {check.why}")
                 if check.cure and not check.ok:
                     lines.append(f"           {'':{width}}  cure: {check.cure}")

@@ -26,6 +26,7 @@ def state_head(agent: Agent) -> dict[str, object]:
         "digest": agent.held.digest,
         "enforcer": agent.engine.enforcer.name,
         "passedAt": None if last is None else format_instant(last.at),
+        "passedGeneration": None if last is None else last.held.generation,
         "conditions": [condition_json(condition) for condition in agent.conditions],
     }
 

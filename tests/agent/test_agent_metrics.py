@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from agent_harness import Harness, desired, intent, running
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as read_classic
@@ -92,3 +93,12 @@ async def test_every_condition_is_there_before_it_stands(tmp_path: Path) -> None
         standing = {kind: found["gthulhu_agent_condition", (("type", kind.value),)] for kind in ConditionKind}
         assert {kind for kind, value in standing.items() if value} == {ConditionKind.OPEN_ON_LOOPBACK}
         assert found["gthulhu_agent_ready", ()] == 1
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=garbage", ";;,=", "text/plain; version=1.x"])
+async def test_an_accept_that_means_nothing_gets_the_classic_form(tmp_path: Path, accept: str) -> None:
+    async with (
+        running(tmp_path) as agent,
+        agent.session.get(f"{agent.url}/metrics", headers={"Accept": accept}) as answer,
+    ):
+        assert (answer.status, answer.headers["Content-Type"].split(";")[0]) == (200, "text/plain")

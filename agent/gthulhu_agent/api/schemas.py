@@ -205,6 +205,7 @@ def _of_state() -> dict[str, Schema]:
                 "digest": _DIGEST,
                 "enforcer": _text("Way into the kernel."),
                 "passedAt": _or_null(_instant("When the last pass began.")),
+                "passedGeneration": _or_null(_number("Of the set that the last pass made the kernel be.", 0)),
                 "conditions": _list(ref("Condition"), "What stands in the way."),
                 "intents": _list(ref("IntentState"), "In wire order."),
             },

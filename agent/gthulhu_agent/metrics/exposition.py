@@ -76,7 +76,10 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The text that a scraper which sent ``accept`` reads, and its content type."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # it compares whatever stands behind version= with numbers
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
 
