@@ -122,6 +122,7 @@ def _stream(file: TextIO, color: Color, environ: Mapping[str, str]) -> _Stream:
         markup=False,
         emoji=False,
         legacy_windows=False,
+        _environ=environ,
     )
 
 
