@@ -71,7 +71,7 @@ class Agent:
         now = self.clock.now
         loaded = await self._on_disk(self._store.load)
         self.held = loaded.held
-        self.engine.held = loaded.held
+        self.engine.hold(loaded.held)
         if loaded.faults:
             what = "an older copy holds" if loaded.whole else "nothing is touched until a set is sent"
             self.conditions.raise_(
@@ -114,6 +114,7 @@ class Agent:
             return await asyncio.shield(asyncio.ensure_future(self._push(pushed, digest, adopt=adopt)))
         except Refused as refused:
             self.pushes.refused[refused.code] = self.pushes.refused.get(refused.code, 0) + 1
+            _log.warning("refused a set", code=refused.code.value, owner=pushed.owner, why=str(refused))
             raise
 
     async def revert(self) -> tuple[int, str]:
@@ -163,10 +164,11 @@ class Agent:
             if verdict is Outcome.REPEATED and ConditionKind.STORE_DAMAGED not in self.conditions:
                 self.pushes.repeated += 1
                 return self.held
-            held = self.held.followed_by(pushed, digest, self.clock.now)
+            former, now = self.held, self.clock.now
+            held = await self._on_disk(lambda: former.followed_by(pushed, digest, now))
             await self._save(held)
-            if self.held.owner not in ("", held.owner):
-                _log.warning("adopted", former=self.held.owner, owner=held.owner)
+            if former.owner not in ("", held.owner):
+                _log.warning("adopted", former=former.owner, owner=held.owner)
             self.held = held
             self._known = True
             self.pushes.taken += 1

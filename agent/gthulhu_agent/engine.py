@@ -17,7 +17,7 @@ import structlog
 
 from gthulhu_agent.discovery.snapshot import Snapshot
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
-from gthulhu_agent.enforcing.protocol import Applied, Enforcer, EnforcerStats, IntentState
+from gthulhu_agent.enforcing.protocol import Applied, Enforcer, EnforcerStats, IntentState, Refused
 from gthulhu_agent.state import ConditionKind, Conditions, Held
 from gthulhu_wire.intents import Intent, Terms
 
@@ -61,6 +61,14 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """Since when (Unix seconds) an intent of these terms is enforced."""
+
+    terms: Terms
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """What one pass found and did. ``applied`` None where nothing was to be touched."""
 
@@ -71,6 +79,10 @@ class Pass:
     bindings: tuple[Binding, ...]
     applied: Applied | None
     stats: EnforcerStats
+    enforced: Mapping[IntentKey, Since]
+    """Intents whose every thread runs as told, and since when."""
+    refused: Refused | None
+    """The first thing that the kernel did not take; the others are told by intent."""
 
     @property
     def states(self) -> Mapping[IntentKey, IntentState]:
@@ -123,7 +135,8 @@ class Engine:
         self._self_pid = self_pid
         self._clock = clock or Clock()
         self._observe = observe
-        self._enforced: dict[IntentKey, tuple[Terms, int]] = {}
+        self._ends: tuple[int, ...] = ()
+        self._looking: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self._failed_in_a_row = 0
@@ -132,6 +145,7 @@ class Engine:
     def hold(self, held: Held) -> None:
         """Enforce ``held`` from now on."""
         self.held = held
+        self._ends = tuple(intent.terms.ends_at for intent in held.intents if intent.terms.ends_at is not None)
         self._wake.set()
 
     def touch(self, touching: bool) -> None:
@@ -141,8 +155,8 @@ class Engine:
 
     def enforced_since(self, key: IntentKey) -> int | None:
         """Since when every thread of an intent runs as told, in Unix seconds; None where that is not so."""
-        known = self._enforced.get(key)
-        return None if known is None else known[1]
+        known = None if self.last is None else self.last.enforced.get(key)
+        return None if known is None else known.at
 
     async def run(self) -> None:
         """Pass after pass until :meth:`end_loop`; an error ends a pass and not the loop."""
@@ -170,19 +184,25 @@ class Engine:
         """One pass over the held set."""
         held, touching = self.held, self.touching
         try:
+            # What is enforced is told apart in the thread too: with 100,000 intents it takes a while.
             done = await self._in_thread(lambda: self._pass(held, touching))
         except Exception as error:  # noqa: BLE001 - whatever a scan or the kernel threw, the next pass tries again
             self._failed(error)
         else:
             self._done(done)
 
+    async def look_again(self) -> None:
+        """A pass for somebody who waits for it; who asks meanwhile shares it."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.pass_once())
+        await asyncio.shield(self._looking)
+
     async def revert(self) -> int:
         """Put back everything that the enforcer changed, after the pass that runs; the number of things put back."""
         self.touch(False)
         count = await self._in_thread(self.enforcer.revert)
-        self._enforced.clear()
         if self.last is not None:
-            self.last = replace(self.last, applied=None)
+            self.last = replace(self.last, applied=None, enforced={}, refused=None)
         return count
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
@@ -200,6 +220,7 @@ class Engine:
             now=at,
         )
         applied = self.enforcer.apply(bindings) if touching else None
+        states = {} if applied is None else applied.intents
         return Pass(
             at=at,
             seconds=self._clock.monotonic() - started,
@@ -208,6 +229,8 @@ class Engine:
             bindings=bindings,
             applied=applied,
             stats=self.enforcer.stats(),
+            enforced=_enforced(held, states, {} if self.last is None else self.last.enforced, at),
+            refused=next((refused for state in states.values() for refused in state.refused), None),
         )
 
     def _done(self, done: Pass) -> None:
@@ -219,7 +242,6 @@ class Engine:
         if self._conditions.clear(ConditionKind.ENFORCEMENT_FAILED):
             _log.info("enforcement works again")
         self._tell_conditions(done)
-        self._note_enforced(done)
         if done.applied is not None:
             self.tally.rebased += len(done.applied.rebased)
             self.tally.drifted += len(done.applied.drifted)
@@ -236,7 +258,7 @@ class Engine:
             "gthulhu-agent doctor says which rights are missing",
             done.at,
         )
-        refused = next((refused for state in done.states.values() for refused in state.refused), None)
+        refused = done.refused
         self._tell(
             ConditionKind.ENFORCER_LIMITED,
             f"{refused.what}: {refused.why}" if refused else "",
@@ -255,16 +277,6 @@ class Engine:
             self._conditions.clear(kind)
         elif self._conditions.raise_(kind, message, cure=cure, now=now):
             _log.warning("condition", type=kind.value, message=message)
-
-    def _note_enforced(self, done: Pass) -> None:
-        states, former = done.states, self._enforced
-        self._enforced = {}
-        for intent in done.held.intents:
-            state = states.get(intent.key)
-            if state is not None and state.enforced:
-                known = former.get(intent.key)
-                since = known[1] if known is not None and known[0] == intent.terms else done.at
-                self._enforced[intent.key] = (intent.terms, since)
 
     def _failed(self, error: Exception) -> None:
         self._failed_in_a_row += 1
@@ -288,5 +300,17 @@ class Engine:
 
     def _until_next_end(self) -> float:
         now = self._clock.wall()
-        ends = [intent.terms.ends_at for intent in self.held.intents if intent.terms.ends_at is not None]
-        return min((end - now for end in ends if end > now), default=_LONGEST_WAIT)
+        return min((end - now for end in self._ends if end > now), default=_LONGEST_WAIT)
+
+
+def _enforced(
+    held: Held, states: Mapping[IntentKey, IntentState], former: Mapping[IntentKey, Since], now: int
+) -> dict[IntentKey, Since]:
+    found: dict[IntentKey, Since] = {}
+    for intent in held.intents:
+        key = intent.key
+        state = states.get(key)
+        if state is not None and state.enforced:
+            known = former.get(key)
+            found[key] = known if known is not None and known.terms == intent.terms else Since(intent.terms, now)
+    return found

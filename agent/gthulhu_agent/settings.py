@@ -297,8 +297,8 @@ SETTINGS = (
     ),
     Setting(
         "drain_deadline",
-        _seconds(0, 600),
-        "a time up to 10m",
+        _seconds(0.1, 600),
+        "a time from 100ms to 10m",
         _is(10.0),
         "How long requests that run may take to end after SIGTERM.",
     ),

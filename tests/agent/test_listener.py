@@ -49,6 +49,14 @@ def test_loopback_needs_no_secret_and_tells_its_port(address: str) -> None:
         assert not listener.address.endswith(":0")
 
 
+def test_all_addresses_of_a_name_share_the_port_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{number}", 0)) for number in (1, 2)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+    with listening("localhost:0") as listener:
+        assert len({one.getsockname()[1] for one in listener.sockets}) == 1
+        assert len(listener.sockets) == 2
+
+
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback; the rule for it is tested above")
 def test_ipv6_loopback_is_loopback() -> None:
     with listening("[::1]:0") as listener:

@@ -80,7 +80,7 @@ class Handlers:
             found = None if last is None else find(last, pid)
             if last is not None and found is not None:
                 return of_json({"node": self._agent.node, **process_json(last, found)})
-            await engine.pass_once()
+            await engine.look_again()
         raise Refused(Refusal.NOT_FOUND, f"no process {pid} runs here", "kernel threads are not looked at")
 
     async def post_revert(self, _call: Call) -> Answer:

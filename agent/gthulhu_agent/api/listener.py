@@ -79,7 +79,9 @@ def _listen_tcp(address: str, *, secret: bool) -> Listener:
     opened: list[socket.socket] = []
     try:
         for family, place in targets:
-            opened.append(_bind_tcp(family, place))
+            # Port 0 is whatever the first address got, the same for all.
+            port = opened[0].getsockname()[1] if opened else place[1]
+            opened.append(_bind_tcp(family, (place[0], port, *place[2:])))
     except OSError as error:
         for one in opened:
             one.close()
