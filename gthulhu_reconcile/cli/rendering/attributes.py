@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gthulhu_reconcile.cli.rendering.words import duration, instant, short_id, visible
-from gthulhu_wire.intents import Intent, OnDelete
+from gthulhu_wire.intents import Intent, OnDelete, Terms
 
 DEFAULTS = {
     "priority": "0",
@@ -61,17 +62,25 @@ def describe(intent: Intent | None) -> dict[str, str]:
     """Every attribute by name; empty where there is no intent."""
     if intent is None:
         return {}
-    terms, wanted = intent.terms, intent.terms.schedule
+    said = dict(_of_terms(intent.terms))
+    said["rank"] = str(intent.rank)
+    if intent.containers is not None:
+        said["containers"] = _listed(map(short_id, intent.containers)) or DEFAULTS["containers"]
+    return said
+
+
+@lru_cache(maxsize=4096)
+def _of_terms(terms: Terms) -> dict[str, str]:
+    # All pods that a policy selects share its terms.
+    wanted = terms.schedule
     said = {
         "priority": str(wanted.priority),
         "timeSlice": "" if wanted.time_slice_ns is None else duration(wanted.time_slice_ns),
         "preempt": str(wanted.preempt).lower(),
         "command": "" if terms.command is None else f'"{visible(terms.command)}" on {terms.command_on}',
-        "containers": "" if intent.containers is None else _listed(map(short_id, intent.containers)),
         "units": _listed(map(visible, terms.units)),
         "cgroups": _listed(map(visible, terms.cgroups)),
         "released": _listed(map(visible, terms.released)),
-        "rank": str(intent.rank),
         "onDelete": terms.on_delete.value,
         "endsAt": "" if terms.ends_at is None else instant(terms.ends_at),
     }

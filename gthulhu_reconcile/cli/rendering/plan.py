@@ -122,19 +122,17 @@ def _change(text: Text, change: Change) -> None:
 
 
 def _attributes(text: Text, change: Change) -> None:
-    attributes = compare(change.before, change.after)
-    if change.action is Action.UPDATE:
-        hidden = sum(not each.changed for each in attributes)
-        attributes = tuple(each for each in attributes if each.changed)
-    else:
-        hidden = 0
+    everything = compare(change.before, change.after)
+    attributes = [each for each in everything if each.changed or change.action is not Action.UPDATE]
+    hidden = len(everything) - len(attributes)
     width = max((len(each.name) for each in attributes), default=0)
+    if change.action is not Action.UPDATE:
+        # In one piece: a first rollout has a hundred thousand of these.
+        text.append("".join(f"        {each.name:<{width}} = {each.value}\n" for each in attributes))
+        return
     for each in attributes:
-        text.append(f"        {each.name:<{width}} = ")
-        if each.changed:
-            text.append(each.before or "").append(" -> ", style="dim").append(f"{each.after}\n", style="bold")
-        else:
-            text.append(f"{each.value}\n")
+        text.append(f"        {each.name:<{width}} = {each.before}").append(" -> ", style="dim")
+        text.append(f"{each.after}\n", style="bold")
     if hidden:
         text.append(f"        ({count(hidden, 'unchanged attribute')} hidden)\n", style="dim")
 
