@@ -141,7 +141,8 @@ class KernelCgroups:
         """See :class:`Cgroups`."""
         self._systemd.set_weight(unit, value)
         for _ in range(self._PATIENCE):
-            if self.read(cgroup) == expected:
+            # A unit that has no weight left may lose its cgroup in a v1 hierarchy.
+            if self.read(cgroup) in {expected, None}:
                 return
             self._pause(0.01)
 

@@ -9,6 +9,7 @@ from gthulhu_agent.discovery.snapshot import GroupKind, TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.carriers import place
 from gthulhu_agent.enforcing.cgroups import Cgroups
+from gthulhu_agent.enforcing.deciding import Wish
 from gthulhu_agent.enforcing.journal import Journal, JournalError
 from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
@@ -18,7 +19,7 @@ from gthulhu_agent.enforcing.reporting import Outcome, states
 from gthulhu_agent.enforcing.sched_attr import Ability
 from gthulhu_agent.enforcing.tasks import Tasks
 from gthulhu_agent.enforcing.thread_writing import ThreadWriter
-from gthulhu_agent.enforcing.threads import Round, Threads, Wish
+from gthulhu_agent.enforcing.threads import Round, Threads
 from gthulhu_agent.enforcing.weights import WeightRound, Weights
 from gthulhu_agent.enforcing.wishes import Part, ThreadWishes, thread_wishes, weight_wishes
 

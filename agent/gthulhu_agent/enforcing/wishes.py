@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
 from gthulhu_agent.enforcing.carriers import Placed
+from gthulhu_agent.enforcing.deciding import Wish
 from gthulhu_agent.enforcing.matching import Matched
 from gthulhu_agent.enforcing.priorities import slice_of
-from gthulhu_agent.enforcing.threads import Wish
 from gthulhu_agent.enforcing.weights import WeightWish
 from gthulhu_wire.intents import OnDelete
 
