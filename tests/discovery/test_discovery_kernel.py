@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -53,6 +54,47 @@ while True:
     if not pid:
         os._exit(0)
     os.waitpid(pid, 0)
+"""
+# In a pid namespace of 400 numbers two storms, one in each cgroup; every process is named after its own.
+TINY = """
+import json, os, subprocess, sys
+from pathlib import Path
+from gthulhu_agent.discovery.scan import Discovery
+from gthulhu_agent.discovery.layout import find_layout
+Path("/proc/sys/kernel/pid_max").write_text("400")
+storm = '''
+import ctypes, os, sys, time
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode())
+print("ready", flush=True)
+while True:
+    for _ in range(20):
+        if not os.fork():
+            time.sleep(0.003)
+            os._exit(0)
+    for _ in range(20):
+        os.wait()
+'''
+layout = find_layout()
+homes = {}
+for cgroup in sys.argv[1:]:
+    name = "in-" + cgroup[-1]
+    homes[cgroup] = name
+    held = subprocess.Popen([sys.executable, "-c", storm, name], stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: (layout.directory(cgroup) / "cgroup.procs").write_text("0"))
+    held.stdout.readline()
+discovery = Discovery()
+homes_of, changed, wrong, scans = {}, set(), [], 0
+# Until enough numbers went from one cgroup to the other to show something, however slow the machine.
+while scans < 200 or len(changed) < 50:
+    scans += 1
+    for group in discovery.scan().groups:
+        for process in group.processes if group.cgroup in homes else ():
+            pid = process.id.tid
+            if homes_of.setdefault(pid, group.cgroup) != group.cgroup:
+                changed.add(pid)
+            if process.comm != homes[group.cgroup]:
+                wrong.append([process.comm, group.cgroup])
+print(json.dumps(wrong))
 """
 EXEC = """
 import os, sys
@@ -335,3 +377,19 @@ def test_v2_a_cgroup_that_sleeps_is_not_looked_into_until_it_runs(
     until(lambda: Path(f"/proc/{execing.pid}/comm").read_text() == "sleep\n")
     until(lambda: process_of(discovery.scan(), execing.pid).comm == "sleep")
     assert pids <= set(looked)
+
+
+def test_in_a_storm_of_reused_pids_no_process_is_in_the_others_group(host: Host) -> None:
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    if release < (6, 14):
+        # Older kernels have one pid_max for the whole machine, which a test must not touch.
+        missing("pid_max of a pid namespace needs Linux 6.14")
+    homes = [host.cgroup("/a"), host.cgroup("/b")]
+    done = subprocess.run(
+        ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child", sys.executable, "-c", TINY, *homes],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
