@@ -72,7 +72,7 @@ def _revert(config: str | None, **options: object) -> None:
 
     settings = _settings(config, options)
     told = reverting.revert(settings)
-    click.echo(f"put back {told.restored} things; nothing is enforced until: gthulhu-agent resume", err=True)
+    click.echo(f"put back: {told.restored}; nothing is enforced until: gthulhu-agent resume", err=True)
     if told.warning:
         click.echo(f"warning: {told.warning}", err=True)
 
