@@ -6,8 +6,8 @@
 
 Of ``eevdf``, from decision to kernel:
 
-``carriers`` (which cgroup carries a weight), ``wishes``, ``priorities``, ``deciding``, ``lineage`` (what was inherited
-by fork), ``records`` and ``reporting`` are pure. ``threads`` and ``weights`` run a round over them; ``journal`` keeps
-what was there before. ``thread_writing``, ``tasks``, ``sched_attr``, ``cgroups`` and ``systemd`` touch the machine,
-whose no becomes data in ``refusing``.
+``carriers`` (which cgroup carries a weight), ``wishes``, ``priorities``, ``deciding``, ``records`` and ``reporting``
+are pure. ``threads`` and ``weights`` run a round over them, with ``lineage`` for what was inherited by fork;
+``journal`` keeps what was there before. ``thread_writing``, ``tasks``, ``sched_attr``, ``cgroups`` and ``systemd``
+touch the machine, whose no becomes data in ``refusing``.
 """
