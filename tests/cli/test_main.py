@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from gthulhu_reconcile.cli import main as main_module
 from gthulhu_reconcile.cli.commands import COMMANDS
@@ -16,6 +19,7 @@ from gthulhu_reconcile.cli.exits import PRECEDENCE, Exit, combine
 from gthulhu_reconcile.cli.main import cli, run
 from gthulhu_reconcile.errors import GthulhuError, Held, StalePlan, UserError
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-m", "gthulhu_reconcile"]
 GOOD = """\
 apiVersion: policy.gthulhu.io/v1
@@ -209,6 +213,46 @@ def test_completion_answers_without_importing_commands() -> None:
     }
     done = subprocess.run(PROGRAM, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "plain,status\n"
+
+
+def test_pods_are_completed_from_the_file_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pods.yaml").write_text("pods: [{namespace: web, name: front-0, uid: u, node: n}]\n")
+    environment = {
+        **os.environ,
+        "_GTHULHU_RECONCILE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "gthulhu-reconcile explain pod --pods pods.yaml we",
+        "COMP_CWORD": "5",
+    }
+    done = subprocess.run(PROGRAM, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "plain,web/front-0\n"
+
+
+def test_ctrl_c_ends_with_130_and_one_line() -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        deaf.settimeout(60)
+        command = [*PROGRAM, "status", "--agents", f"http://127.0.0.1:{deaf.getsockname()[1]}"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        connection, _ = deaf.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (out, err) == ("", "interrupted\n")
+
+
+def test_the_hooks_of_pre_commit_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    for hook in yaml.safe_load((CHECKOUT / ".pre-commit-hooks.yaml").read_text()):
+        words: list[str] = [*hook["entry"].split(), *hook["args"]]
+        assert words[0] == "gthulhu-reconcile"
+        assert run(words[1:]) == 0
+
+
+def test_a_settings_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--config", "absent.yaml", "good.yaml"]) == 1
+    assert "absent.yaml: error[unreadable]" in capsys.readouterr().err
 
 
 def test_a_reader_that_goes_away_changes_no_status() -> None:

@@ -20,8 +20,19 @@ from gthulhu_reconcile.cli.rendering.words import visible
 from gthulhu_reconcile.cli.session import start
 from gthulhu_reconcile.errors import UsageError, UserError
 from gthulhu_reconcile.model.pods import Pod
+from gthulhu_reconcile.observing import podfile
 from gthulhu_reconcile.planning.explaining import explain_pod
+from gthulhu_reconcile.runtime.inputs import LOCAL
 from gthulhu_reconcile.runtime.settings import Output
+
+
+def _complete_pod(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Pods of the file that ``--pods`` names; nothing is asked over the network for a key press."""
+    source = ctx.params.get("pods")
+    if not isinstance(source, str) or source in (LOCAL, "-"):
+        return []
+    names = {f"{pod.ref.namespace}/{pod.ref.name}" for pod in podfile.load(source).pods}
+    return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
 
 
 @click.group("explain", no_args_is_help=False)
@@ -30,7 +41,7 @@ def command() -> None:
 
 
 @command.command("pod")
-@click.argument("pod", metavar="NAMESPACE/NAME")
+@click.argument("pod", metavar="NAMESPACE/NAME", shell_complete=_complete_pod)
 @options.policies
 @options.pods
 @options.agents
