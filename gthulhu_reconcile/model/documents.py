@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictBool, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, Strict, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
 from gthulhu_wire.intents import (
@@ -34,13 +34,15 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _at_least_one(*alternatives: dict[str, object] | str, diagnostic: str = "missing-key") -> ConfigDict:
+def _at_least_one(*alternatives: dict[str, JsonValue] | str, diagnostic: str = "missing-key") -> ConfigDict:
     """Schema of "one of these keys must be there"; ``diagnostic`` is the code under which its absence is told."""
-    branches = [{"required": [branch]} if isinstance(branch, str) else branch for branch in alternatives]
+    branches: list[JsonValue] = [
+        {"required": [branch]} if isinstance(branch, str) else branch for branch in alternatives
+    ]
     return ConfigDict(json_schema_extra={"anyOf": branches, "x-diagnostic": diagnostic})
 
 
-_ALL_TRUE: dict[str, object] = {"properties": {"all": {"const": True}}, "required": ["all"]}
+_ALL_TRUE: dict[str, JsonValue] = {"properties": {"all": {"const": True}}, "required": ["all"]}
 
 
 def _said(message: str) -> dict[str, object]:
