@@ -15,6 +15,7 @@ from gthulhu_reconcile.cli.rendering import plan as rendering
 from gthulhu_reconcile.cli.rendering.diagnostics import tie_findings
 from gthulhu_reconcile.cli.rendering.words import ACTIONS, GUARDS, REASONS, VERDICTS, duration, visible
 from gthulhu_reconcile.cli.terminal import Color
+from gthulhu_reconcile.model.accepted import Unreachable
 from gthulhu_reconcile.model.plan import Action, Guard, Hold, Reason, Verdict
 from gthulhu_wire.intents import Intent, PodRef
 
@@ -51,6 +52,13 @@ def test_an_unreadable_input_offers_no_approval(drawn: Drawn) -> None:
     text = drawn(rendering.plan(held, approve="gthulhu-reconcile apply --approve 4f1c2aa0b9d3"))
     assert "cannot be approved" in text
     assert "--approve" not in text
+
+
+def test_a_fleet_without_agents_does_not_bury_the_plan(drawn: Drawn) -> None:
+    left = tuple(Unreachable(f"worker-{number:04d}", "no agent") for number in range(500))
+    text = drawn(rendering.plan(samples.plan(unreachable=left)))
+    assert text.count("no agent") == 20
+    assert "and 480 more" in text
 
 
 def test_the_summary_line_is_an_interface() -> None:

@@ -43,6 +43,7 @@ from gthulhu_reconcile.model.plan import Action, Change, Guard, Plan, Reason
 from gthulhu_wire.intents import PodRef
 
 SIGNS = {Action.ADD: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.FORGET: "."}
+LEFT_OUT_SHOWN = 20
 STYLES = {Action.ADD: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.FORGET: "cyan"}
 
 
@@ -148,10 +149,14 @@ def _left_out(planned: Plan) -> Text:
     text = Text()
     text.append("Warning: ", style="bold yellow")
     text.append(f"{count(len(planned.unreachable), 'node')} left out, with nothing planned there:\n")
-    width = max(len(left.node) for left in planned.unreachable)
-    for left in planned.unreachable:
+    shown = planned.unreachable[:LEFT_OUT_SHOWN]
+    width = max(len(left.node) for left in shown)
+    for left in shown:
         text.append(f"  {visible(left.node):<{width}}  ")
         text.append(f"{visible(left.reason)}\n")
+    more = len(planned.unreachable) - len(shown)
+    if more:
+        text.append(f"  and {more} more; -o json has all\n", style="dim")
     return text
 
 
