@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -207,6 +208,13 @@ async def test_explain_asks_the_nodes_agent(gthulhu: Run) -> None:
     assert status == 0, err
     assert "wins  web" in out
     assert "of this pod:" in out
-    status, out, err = await gthulhu("explain", "pid", "1")
-    assert status in (0, 1)
-    assert "Traceback" not in err
+    status, out, err = await gthulhu("explain", "pid", "1000", "--node", "n1")
+    assert status == 0, err
+    assert "pid 1000 app (/app)" in out
+    assert re.search(r"^  1000 +app +web +priority 5 ", out, re.MULTILINE), out
+    status, _, err = await gthulhu("explain", "pid", "999999")
+    assert status == 1
+    assert err.startswith("error: n1: ")
+    status, _, err = await gthulhu("explain", "pid", "1000", "--node", "n2")
+    assert status == 1
+    assert "there is no node 'n2'" in err
