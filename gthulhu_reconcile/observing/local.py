@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
+from gthulhu_reconcile.loading.source import whole_file
 from gthulhu_reconcile.model.accepted import Unreachable
-from gthulhu_reconcile.model.pods import Node, Pod
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
+from gthulhu_reconcile.model.pods import Node
 from gthulhu_reconcile.observing.asking import asked
 from gthulhu_reconcile.observing.pods import Event, Observation, Relisted
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.client import AgentClient
+from gthulhu_reconcile.transport.reports import Discovered
 from gthulhu_reconcile.transport.retrying import Backoff, Rng
 
 POLL_SECONDS = 10.0
@@ -46,14 +49,18 @@ class LocalSource:
     async def list(self) -> Observation:
         """The pods of all nodes that answer."""
 
-        async def one(agent: Agent) -> tuple[Pod, ...] | Unreachable:
+        async def one(agent: Agent) -> Discovered | Unreachable:
             return await asked(self._client, agent, partial(self._client.pods, agent), self._rng, self._backoff)
 
         results = await self._client.fanout.visit(self._agents, one)
+        found = [
+            (agent, each) for agent, each in zip(self._agents, results, strict=True) if isinstance(each, Discovered)
+        ]
         return Observation(
-            pods=tuple(pod for result in results if not isinstance(result, Unreachable) for pod in result),
+            pods=tuple(pod for _, each in found for pod in each.pods),
             nodes=tuple(Node(agent.node, agent.labels) for agent in self._agents),
             unreachable=tuple(result for result in results if isinstance(result, Unreachable)),
+            diagnostics=tuple(_incomplete(agent, each) for agent, each in found if each.incomplete),
         )
 
     async def events(self) -> AsyncIterator[Event]:
@@ -65,3 +72,10 @@ class LocalSource:
             if current != former:
                 former = current
                 yield Relisted(current)
+
+
+def _incomplete(agent: Agent, found: Discovered) -> Diagnostic:
+    rest = len(found.incomplete) - 1
+    message = f"the agent could not read everything: {found.incomplete[0]}{f', and {rest} more' if rest else ''}"
+    hint = "pods that it did not see are taken to be gone"
+    return whole_file(f"node {agent.title}", Code.UNREADABLE, message, severity=Severity.WARNING, hint=hint)

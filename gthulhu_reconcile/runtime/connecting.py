@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from gthulhu_reconcile.errors import AgentRefused, AgentUnreachable, BadAnswer, GthulhuError
 from gthulhu_reconcile.model.accepted import Accepted
-from gthulhu_reconcile.model.pods import Pod
 from gthulhu_reconcile.runtime.settings_model import Settings
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.answers import Holding
 from gthulhu_reconcile.transport.client import AgentClient
 from gthulhu_reconcile.transport.fanout import FanOut
+from gthulhu_reconcile.transport.reports import Discovered
 from gthulhu_reconcile.transport.retrying import Backoff, Deadlines
 from gthulhu_wire.intents import DesiredSet
 
@@ -55,7 +55,7 @@ class PassClient(AgentClient):
         """As :meth:`AgentClient.desired`."""
         return await self._counted("desired", super().desired(agent))
 
-    async def pods(self, agent: Agent) -> tuple[Pod, ...]:
+    async def pods(self, agent: Agent) -> Discovered:
         """As :meth:`AgentClient.pods`."""
         return await self._counted("pods", super().pods(agent))
 

@@ -17,6 +17,13 @@ class OddAnswer(ValueError):  # noqa: N818 - says what is the matter
     """An answer breaks the API's contract; the message says how."""
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What an agent says it has stored, without the intents themselves."""
@@ -36,16 +43,12 @@ def read_json(body: bytes) -> object:
         OddAnswer: it is not JSON, or nested too deeply.
     """
     try:
-        value: object = json.loads(body.decode(), parse_constant=_no_constant)
+        value: object = _DECODER.decode(body.decode())
     except RecursionError:
         raise OddAnswer("its answer is nested too deeply") from None
     except ValueError as error:
         raise OddAnswer(f"its answer is not JSON: {shown(str(error))}") from None
     return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def read_holding(value: object) -> Holding:

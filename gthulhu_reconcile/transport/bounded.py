@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from aiohttp import ClientResponse
 
@@ -27,23 +26,21 @@ class Budget:
         self._taken = 0
         self._room = asyncio.Condition()
 
-    @asynccontextmanager
-    async def share(self) -> AsyncIterator[Share]:
-        """One answer's part, given back at the end."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            if share.held:
-                self._taken -= share.held
-                async with self._room:
-                    self._room.notify_all()
+    def share(self) -> Share:
+        """One answer's part, given back at the end of an ``async with``."""
+        return Share(self)
 
     async def take(self, count: int) -> None:
         """Wait until ``count`` bytes are free; a single answer is always let through."""
         async with self._room:
             await self._room.wait_for(lambda: self._taken == 0 or self._taken + count <= self._limit)
             self._taken += count
+
+    async def give_back(self, count: int) -> None:
+        """What :meth:`take` took."""
+        self._taken -= count
+        async with self._room:
+            self._room.notify_all()
 
 
 class Share:
@@ -52,6 +49,14 @@ class Share:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self.held = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.held:
+            await self._budget.give_back(self.held)
+            self.held = 0
 
     async def reserve(self, size: int) -> None:
         """Hold ``size`` bytes until the share is given back."""

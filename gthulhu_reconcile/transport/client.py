@@ -13,7 +13,6 @@ from yarl import URL
 
 from gthulhu_reconcile.errors import AgentUnreachable, BadAnswer
 from gthulhu_reconcile.model.accepted import Accepted
-from gthulhu_reconcile.model.pods import Pod
 from gthulhu_reconcile.transport import reports
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.answers import Holding, OddAnswer, read_holding, read_json, shown
@@ -107,7 +106,7 @@ class AgentClient:
         """What became of each intent in the kernel."""
         return await self._call(agent, "GET", "/v1/state", reports.read_state, most=MAX_SET)
 
-    async def pods(self, agent: Agent) -> tuple[Pod, ...]:
+    async def pods(self, agent: Agent) -> reports.Discovered:
         """The pods that the agent itself discovers on its node."""
         return await self._call(
             agent, "GET", "/v1/pods", lambda value: reports.read_pods(value, agent.node), most=MAX_SET

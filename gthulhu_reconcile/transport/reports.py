@@ -68,6 +68,14 @@ class AgentVersion:
     kernel: str
 
 
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """``GET /v1/pods``; ``incomplete`` says what the agent could not read, so that pods may be missing."""
+
+    pods: tuple[Pod, ...]
+    incomplete: tuple[str, ...] = ()
+
+
 def read_version(value: object) -> AgentVersion:
     """Who answers at an address.
 
@@ -113,7 +121,7 @@ def read_accepted_set(value: object, node: str) -> Accepted:
     )
 
 
-def read_pods(value: object, node: str) -> tuple[Pod, ...]:
+def read_pods(value: object, node: str) -> Discovered:
     """The pods that an agent found on its node."""
     body = mapping(value, "its answer")
     said = text(body, "node", node)
@@ -121,7 +129,10 @@ def read_pods(value: object, node: str) -> tuple[Pod, ...]:
         raise OddAnswer(f"it answers for node '{shown(said)}'")
     if "pods" not in body:
         raise OddAnswer("'pods' is missing")
-    return tuple(_pod(mapping(row, "a pod"), node or said) for row in rows(body, "pods"))
+    return Discovered(
+        pods=tuple(_pod(mapping(row, "a pod"), node or said) for row in rows(body, "pods")),
+        incomplete=tuple(shown(str(line)) for line in rows(body, "incomplete")),
+    )
 
 
 def _pod(row: Mapping[str, object], node: str) -> Pod:

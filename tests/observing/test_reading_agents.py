@@ -12,6 +12,7 @@ from hostile_agents import always, answer, misbehaving
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod, Snapshot
 from gthulhu_reconcile.model.accepted import Unreachable
+from gthulhu_reconcile.model.diagnostics import Severity
 from gthulhu_reconcile.model.pods import Container, Node, Pod
 from gthulhu_reconcile.observing.accepted import identify, read_accepted
 from gthulhu_reconcile.observing.local import LocalSource
@@ -94,7 +95,7 @@ async def test_two_addresses_of_one_node_are_told_apart_by_neither(tmp_path: Pat
         assert [one.node for one in gone.unreachable] == [twin.url]
 
 
-def discover(harness: Harness, name: str) -> None:
+def discover(harness: Harness, name: str, *incomplete: str) -> None:
     harness.scanner.snapshot = Snapshot(
         (),
         (
@@ -102,7 +103,19 @@ def discover(harness: Harness, name: str) -> None:
                 uid=f"u-{name}", namespace="shop", name=name, labels=(("app", "web"),), containers=(("m", "c1"),)
             ),
         ),
+        incomplete,
     )
+
+
+async def test_what_an_agent_could_not_read_is_said(tmp_path: Path) -> None:
+    async with fleet(tmp_path, "n1") as (harnesses, agents), AgentClient() as client:
+        discover(harnesses["n1"], "web-0", "/sys/fs/cgroup/x: Permission denied", "another")
+        await harnesses["n1"].next_pass()
+        observation = await LocalSource(client, agents, rng=Random(1)).list()
+        assert len(observation.pods) == 1
+        (found,) = observation.diagnostics
+        assert found.severity is Severity.WARNING
+        assert "Permission denied, and 1 more" in found.message
 
 
 async def test_pods_are_what_the_agents_themselves_found(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from gthulhu_reconcile.model.accepted import Accepted
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.answers import Holding
 from gthulhu_reconcile.transport.client import AgentClient, encode
+from gthulhu_reconcile.transport.reports import Discovered
 from gthulhu_wire.documents import read_desired
 from gthulhu_wire.intents import EMPTY_DIGEST, digest
 
@@ -69,7 +70,7 @@ async def test_state_pods_version_and_processes_are_values(tmp_path: Path) -> No
         only = state.intents[0]
         assert (only.policy.name, only.threads, only.effective["priority"], only.expired) == ("web", 1, 5, False)
         assert (await client.version(at(harness))).node == "node-1"
-        assert await client.pods(at(harness)) == ()
+        assert await client.pods(at(harness)) == Discovered(())
         process = await client.process(at(harness), 1000)
         assert (process.comm, process.pod and process.pod.uid) == ("app", "uid-1")
         assert process.threads[0].winner == ("default", "web")
