@@ -177,7 +177,7 @@ class _Telling:
         limit = cast("int", error.validator_value)
         given = error.instance
         bound = _BOUNDS[keyword].format(f"{limit:,}" if abs(limit) >= 10_000 else limit)  # noqa: PLR2004 - where commas help
-        if limit == 1:
+        if limit == 1 and keyword.startswith("min") and keyword != "minimum":
             bound = "must not be empty"
         value = f", not {shown(given)}" if isinstance(given, int | float) else ""
         low, high = schema.get("minimum"), schema.get("maximum")

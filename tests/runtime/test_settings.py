@@ -141,6 +141,12 @@ def test_all_mistakes_of_a_file_are_told_in_one_run_each_with_its_place() -> Non
     assert settings.serve.interval == timedelta(seconds=60)
 
 
+def test_a_number_above_a_maximum_of_one_is_not_called_empty() -> None:
+    """``maximum: 1`` was told as ``minItems: 1`` is."""
+    _, diagnostics = load("guards: {massFraction: 3}\n")
+    assert "must be at most 1, not 3" in only(diagnostics).message
+
+
 @pytest.mark.parametrize(
     ("environ", "overrides", "code", "words"),
     [
