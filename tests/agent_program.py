@@ -26,13 +26,13 @@ class UnixHTTPConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+        super().__init__("localhost", timeout=3 * PATIENCE)
         self._path = path
 
     def connect(self) -> None:
         """Open the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(3 * PATIENCE)
         self.sock.connect(str(self._path))
 
 
