@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from gthulhu_reconcile.model.plan import Action, Change, Reason
+from gthulhu_reconcile.model.pods import Pod
 from gthulhu_reconcile.model.policy import Candidate, PolicyKind, Standing
 from gthulhu_reconcile.planning.admitting import refused_for_nodes, refused_for_pods
-from gthulhu_reconcile.planning.observed import Member
+from gthulhu_reconcile.planning.observed import Shape
 from gthulhu_reconcile.planning.options import Options
 from gthulhu_reconcile.planning.resolving import Resolution
 from gthulhu_reconcile.planning.shadowing import node_shadowers, pod_shadowers
@@ -87,11 +88,11 @@ class Differ:
             self._terms[pair] = _terms_changed(before, after)
         return self._terms[pair]
 
-    def members(self, node: str) -> Mapping[str, Member]:
+    def pods(self, node: str) -> Mapping[str, tuple[Pod, Shape]]:
         """Pods that are planned on ``node``, by uid."""
-        return {member.pod.ref.uid: member for member in self._resolution.observed.members(node)}
+        return self._resolution.observed.on_node(node).by_uid()
 
-    def why_gone(self, node: str, intent: Intent, member: Member | None) -> tuple[Reason, bool]:
+    def why_gone(self, node: str, intent: Intent, shape: Shape | None) -> tuple[Reason, bool]:
         """Why ``intent`` is wanted no more, and whether time alone explains it."""
         candidate = self.candidate(intent)
         if candidate is None:
@@ -99,7 +100,7 @@ class Differ:
         if candidate.standing is not Standing.ACTIVE:
             inactive = candidate.standing is Standing.INACTIVE
             return (Reason.POLICY_INACTIVE if inactive else Reason.POLICY_SUSPENDED), True
-        by = self._shadower(node, member, intent.terms.policy)
+        by = self._shadower(node, shape, intent.terms.policy)
         if by is not None:
             kind = candidate.policy.kind
             stronger = self._candidates.get((kind, by.namespace, by.name))
@@ -107,18 +108,18 @@ class Differ:
         policy = candidate.policy
         refused = (
             refused_for_nodes(policy, self._options)
-            if member is None
-            else refused_for_pods(policy, member.pod.ref.namespace, self._options)
+            if intent.pod is None
+            else refused_for_pods(policy, intent.pod.namespace, self._options)
         )
         return (Reason.NO_LONGER_SELECTED if refused is None else Reason.NOT_ALLOWED), False
 
-    def _shadower(self, node: str, member: Member | None, policy: PolicyRef) -> PolicyRef | None:
+    def _shadower(self, node: str, shape: Shape | None, policy: PolicyRef) -> PolicyRef | None:
         rules, node_class = self._resolution.rules, self._resolution.node_class(node)
-        if member is None:
+        if shape is None:
             entries = rules.node_ranking(node_class).selecting
             shadowers = node_shadowers(entries)
         else:
-            entries = rules.pod_ranking(member.shape, node_class).selecting
+            entries = rules.pod_ranking(shape, node_class).selecting
             shadowers = pod_shadowers(entries)
         for entry, by in zip(entries, shadowers, strict=True):
             found = entry.terms.policy
@@ -135,7 +136,7 @@ class _OneNode:
         self._node = node
         self._before = {intent.key: intent for intent in before}
         self._after = {intent.key: intent for intent in after}
-        self._members = differ.members(node)
+        self._pods = differ.pods(node)
         self._changes: list[Change] = []
         self._touched: set[str] = set()
         self._abandoned: set[str] = set()
@@ -184,16 +185,15 @@ class _OneNode:
         """Whether a running container is let go of; a restarted one has another id, which is churn."""
         if before.containers is None or after.containers is None:
             return True
-        member = self._members.get(uid)
-        running = {container.id for container in member.pod.containers} if member is not None else set()
+        running = {container.id for container in self._pods[uid][0].containers}
         return any(container in running for container in before.containers if container not in after.containers)
 
     def _remove(self, uid: str, before: Intent) -> None:
-        member = self._members.get(uid)
-        if uid != NODE_ITSELF and member is None:
+        if uid != NODE_ITSELF and uid not in self._pods:
             self._note(Action.FORGET, before, None, Reason.POD_GONE)
             return
-        reason, by_time = self._differ.why_gone(self._node, before, member)
+        shape = None if uid == NODE_ITSELF else self._pods[uid][1]
+        reason, by_time = self._differ.why_gone(self._node, before, shape)
         if not by_time:
             self._abandoned.add(uid)
         if before.terms.on_delete is OnDelete.ORPHAN:

@@ -6,10 +6,11 @@ identity which nodes are still the same, so an index must be changed through its
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 from gthulhu_reconcile.model.pods import Node, Pod
 from gthulhu_wire.intents import PodRef, canonical_pod
@@ -24,29 +25,62 @@ _SHARDS = 256
 """A power of two. 100,000 pods make shards of 400, which copy in microseconds; one dictionary takes a millisecond."""
 
 
-class Member(NamedTuple):
-    """A pod that is to be planned on its node; ``text`` is its canonical JSON within an intent."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NodePods:
+    """The pods that are planned on one node, in wire order, in columns: rows would be an object more for each pod.
 
-    pod: Pod
-    shape: Shape
-    text: str
+    Attributes:
+        pods: sorted by namespace, name and uid.
+        shapes: theirs, one for one.
+        texts: their canonical JSON within an intent, one for one.
+    """
+
+    pods: tuple[Pod, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def by_uid(self) -> dict[str, tuple[Pod, Shape]]:
+        """Each pod with its shape."""
+        return {pod.ref.uid: (pod, shape) for pod, shape in zip(self.pods, self.shapes, strict=True)}
+
+    def with_pod(self, pod: Pod) -> NodePods:
+        """With ``pod``, whose uid is not among them."""
+        place = bisect_left(self.pods, _order(pod), key=_order)
+        return NodePods(
+            (*self.pods[:place], pod, *self.pods[place:]),
+            (*self.shapes[:place], _Shapes().of(pod), *self.shapes[place:]),
+            (*self.texts[:place], canonical_pod(pod.ref), *self.texts[place:]),
+        )
+
+    def without_pod(self, pod: Pod) -> NodePods:
+        """Without ``pod``, which is among them."""
+        place = self.pods.index(pod)
+        end = place + 1
+        return NodePods(
+            self.pods[:place] + self.pods[end:],
+            self.shapes[:place] + self.shapes[end:],
+            self.texts[:place] + self.texts[end:],
+        )
+
+
+_NO_PODS = NodePods()
 
 
 class Observed:
     """Pods and nodes at one moment. Equal input gives an equal index, whatever its order."""
 
-    __slots__ = ("_members", "_nodes", "_shards", "pod_count")
+    __slots__ = ("_nodes", "_populated", "_shards", "pod_count")
 
     def __init__(
         self,
         shards: tuple[Mapping[str, Pod], ...],
-        members: Mapping[str, tuple[Member, ...]],
+        populated: Mapping[str, NodePods],
         nodes: Mapping[str, Node],
         pod_count: int,
     ) -> None:
         """Prefer :meth:`of`; the parts must fit together."""
         self._shards = shards
-        self._members = members
+        self._populated = populated
         self._nodes = nodes
         self.pod_count = pod_count
 
@@ -58,35 +92,33 @@ class Observed:
         finished one, then the greater by node and name.
         """
         shards: tuple[dict[str, Pod], ...] = tuple({} for _ in range(_SHARDS))
+        shapes = _Shapes()
         for pod in pods:
             uid = pod.ref.uid
             shard = shards[_shard(uid)]
             known = shard.setdefault(uid, pod)
             if known is not pod and _preference(pod) > _preference(known):
                 shard[uid] = pod
-        by_node: defaultdict[str, list[Member]] = defaultdict(list)
-        shape_of = _Shapes().of
+        by_node: defaultdict[str, list[Pod]] = defaultdict(list)
         for shard in shards:
             for pod in shard.values():
                 if _planned(pod):
-                    by_node[pod.node].append(Member(pod, shape_of(pod), canonical_pod(pod.ref)))
-        members = {name: tuple(sorted(found, key=_order)) for name, found in by_node.items()}
-        return cls(shards, members, {node.name: node for node in nodes}, sum(map(len, shards)))
+                    by_node[pod.node].append(pod)
+        populated = {name: _of_node(found, shapes.of) for name, found in by_node.items()}
+        return cls(shards, populated, {node.name: node for node in nodes}, sum(map(len, shards)))
 
     def with_pod(self, pod: Pod) -> Observed:
         """With ``pod`` added, or in the place of the one that has its uid."""
         known = self.pod(pod.ref.uid)
-        members = dict(self._members)
+        populated = dict(self._populated)
         if known is not None:
-            _leave(members, known)
+            _leave(populated, known)
         if _planned(pod):
-            before = members.get(pod.node, ())
-            member = Member(pod, _Shapes().of(pod), canonical_pod(pod.ref))
-            members[pod.node] = tuple(sorted((*before, member), key=_order))
+            populated[pod.node] = populated.get(pod.node, _NO_PODS).with_pod(pod)
         number = _shard(pod.ref.uid)
         return Observed(
             self._shards_with(number, {**self._shards[number], pod.ref.uid: pod}),
-            members,
+            populated,
             self._nodes,
             self.pod_count + (known is None),
         )
@@ -96,20 +128,20 @@ class Observed:
         known = self.pod(uid)
         if known is None:
             return self
-        members = dict(self._members)
-        _leave(members, known)
+        populated = dict(self._populated)
+        _leave(populated, known)
         number = _shard(uid)
         kept = {key: pod for key, pod in self._shards[number].items() if key != uid}
-        return Observed(self._shards_with(number, kept), members, self._nodes, self.pod_count - 1)
+        return Observed(self._shards_with(number, kept), populated, self._nodes, self.pod_count - 1)
 
     def with_node(self, node: Node) -> Observed:
         """With ``node`` added, or in the place of the one that has its name."""
-        return Observed(self._shards, self._members, {**self._nodes, node.name: node}, self.pod_count)
+        return Observed(self._shards, self._populated, {**self._nodes, node.name: node}, self.pod_count)
 
     def without_node(self, name: str) -> Observed:
         """Without the node of that name; its pods stay until they are said to be gone."""
         nodes = {key: node for key, node in self._nodes.items() if key != name}
-        return Observed(self._shards, self._members, nodes, self.pod_count)
+        return Observed(self._shards, self._populated, nodes, self.pod_count)
 
     def pod(self, uid: str) -> Pod | None:
         """The pod of ``uid``, finished ones too."""
@@ -128,20 +160,20 @@ class Observed:
     def runs(self, uid: str, node: str) -> bool:
         """Whether the pod of ``uid`` is on ``node`` and has not finished."""
         pod = self.pod(uid)
-        return pod is not None and pod.node == node and not pod.phase.finished
+        return pod is not None and pod.node == node and _planned(pod)
 
     def node(self, name: str) -> Node | None:
         """The observed node, None where only its pods or its agent are known."""
         return self._nodes.get(name)
 
-    def members(self, node: str) -> tuple[Member, ...]:
-        """The pods that are planned on ``node``, in wire order; the same object until one of them changes."""
-        return self._members.get(node, ())
+    def on_node(self, node: str) -> NodePods:
+        """The pods that are planned on ``node``; the same object until one of them changes."""
+        return self._populated.get(node, _NO_PODS)
 
     @property
-    def populated(self) -> Mapping[str, tuple[Member, ...]]:
+    def populated(self) -> Mapping[str, NodePods]:
         """Per node that has pods to plan, those pods."""
-        return MappingProxyType(self._members)
+        return MappingProxyType(self._populated)
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -182,16 +214,21 @@ def _preference(pod: Pod) -> tuple[bool, str, PodRef]:
     return (_planned(pod), pod.node, pod.ref)
 
 
-def _order(member: Member) -> tuple[str, str, str]:
-    ref = member.pod.ref
+def _order(pod: Pod) -> tuple[str, str, str]:
+    ref = pod.ref
     return (ref.namespace, ref.name, ref.uid)
 
 
-def _leave(members: dict[str, tuple[Member, ...]], pod: Pod) -> None:
+def _of_node(pods: list[Pod], shape_of: Callable[[Pod], Shape]) -> NodePods:
+    pods.sort(key=_order)
+    return NodePods(tuple(pods), tuple(map(shape_of, pods)), tuple([canonical_pod(pod.ref) for pod in pods]))
+
+
+def _leave(populated: dict[str, NodePods], pod: Pod) -> None:
     if not _planned(pod):
         return
-    kept = tuple(member for member in members[pod.node] if member.pod is not pod)
-    if kept:
-        members[pod.node] = kept
+    kept = populated[pod.node].without_pod(pod)
+    if kept.pods:
+        populated[pod.node] = kept
     else:
-        del members[pod.node]
+        del populated[pod.node]

@@ -116,10 +116,11 @@ def _scope(
         else:
             left_out[node] = f"owned by {base.owner}; --adopt takes it over"
     observed = resolution.observed
-    without_agent = [node for node in (*observed.populated, *observed.nodes) if node not in accepted]
-    for node in without_agent:
-        if node in observed.populated or resolution.desired(node).intents:
-            left_out.setdefault(node, "no agent")
+    for node in (*observed.populated, *observed.nodes):
+        if node in accepted or node in left_out or not options.plans_node(node):
+            continue
+        if node in observed.populated or resolution.desired(node).takes_node:
+            left_out[node] = "no agent"
     reasons = tuple(Unreachable(node, left_out[node]) for node in sorted(left_out) if options.plans_node(node))
     return _Scope(bases, reasons)
 
@@ -195,9 +196,9 @@ def _ties(desired: Iterable[NodeDesired]) -> tuple[Tie, ...]:
             met.setdefault((tie.winner, tie.loser), []).append(tie.pods)
     ties = []
     for winner, loser in sorted(met):
-        pods = sorted((pod for here in met[winner, loser] for pod in here), key=_POD_ORDER)
-        count = len(pods) or len(met[winner, loser])
-        ties.append(Tie(winner, loser, tuple(pods[:TIE_EXAMPLES]), count))
+        here = met[winner, loser]
+        first = sorted((pod for pods in here for pod in pods[:TIE_EXAMPLES]), key=_POD_ORDER)[:TIE_EXAMPLES]
+        ties.append(Tie(winner, loser, tuple(first), sum(map(len, here)) or len(here)))
     return tuple(ties)
 
 

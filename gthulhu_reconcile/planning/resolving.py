@@ -9,7 +9,7 @@ from gthulhu_reconcile.model.pods import Node, Pod
 from gthulhu_reconcile.model.policy import Candidate
 from gthulhu_reconcile.planning.matching import Rules
 from gthulhu_reconcile.planning.nodeterms import NodeClass
-from gthulhu_reconcile.planning.observed import Member, Observed
+from gthulhu_reconcile.planning.observed import NodePods, Observed
 from gthulhu_reconcile.planning.options import Options
 from gthulhu_reconcile.planning.ranked import NOTHING, Ranking
 from gthulhu_wire.intents import Intent, PodRef, PolicyRef, canonical_intent, digest_of_texts
@@ -40,40 +40,40 @@ class NodeDesired:
         ties: in no order that means anything.
     """
 
-    __slots__ = ("_intents", "_members", "_own", "_rankings", "count", "digest", "matched", "takes_node", "ties")
+    __slots__ = ("_intents", "_own", "_pods", "_rankings", "count", "digest", "matched", "takes_node", "ties")
 
-    def __init__(self, own: Ranking, members: Sequence[Member], rankings: Sequence[Ranking]) -> None:
-        """``rankings`` are of the ``members``, one for one."""
+    def __init__(self, own: Ranking, pods: NodePods, rankings: Sequence[Ranking]) -> None:
+        """``rankings`` are of the ``pods``, one for one."""
         self._own = own
-        self._members = members
+        self._pods = pods
         self._rankings = rankings
         self._intents: tuple[Intent, ...] | None = None
         self.takes_node = bool(own.entries)
         self.count, self.matched = len(own.entries), 0
         met: dict[tuple[PolicyRef, PolicyRef], list[PodRef]] = {pair: [] for pair in own.ties}
         texts = list(map(canonical_intent, _node_intents(own)))
-        for member, ranking in zip(members, rankings, strict=True):
+        for pod, text, ranking in zip(pods.pods, pods.texts, rankings, strict=True):
             if ranking is NOTHING:
                 continue
             self.matched += 1
             self.count += len(ranking.entries)
             if ranking.pieces:
-                texts.append(member.text.join(ranking.pieces))
+                texts.append(text.join(ranking.pieces))
             else:
-                texts.extend(map(canonical_intent, _pod_intents(member.pod, ranking)))
+                texts.extend(map(canonical_intent, _pod_intents(pod, ranking)))
             for pair in ranking.ties:
-                met.setdefault(pair, []).append(member.pod.ref)
+                met.setdefault(pair, []).append(pod.ref)
         self.digest = digest_of_texts(texts)
-        self.ties = tuple([TieHere(winner, loser, tuple(pods)) for (winner, loser), pods in met.items()])
+        self.ties = tuple([TieHere(winner, loser, tuple(refs)) for (winner, loser), refs in met.items()])
 
     @property
     def intents(self) -> tuple[Intent, ...]:
         """In wire order."""
         if self._intents is None:
             intents = _node_intents(self._own)
-            for member, ranking in zip(self._members, self._rankings, strict=True):
+            for pod, ranking in zip(self._pods.pods, self._rankings, strict=True):
                 if ranking is not NOTHING:
-                    intents.extend(_pod_intents(member.pod, ranking))
+                    intents.extend(_pod_intents(pod, ranking))
             self._intents = tuple(intents)
         return self._intents
 
@@ -82,7 +82,7 @@ class NodeDesired:
 class _Known:
     """A node's desired set, and the very objects that it was worked out from."""
 
-    members: tuple[Member, ...]
+    pods: NodePods
     node: Node | None
     desired: NodeDesired
 
@@ -109,11 +109,11 @@ class Resolution:
 
     def desired(self, node: str) -> NodeDesired:
         """What ``node`` is to enforce; node policies take one that is not observed too, unless by labels."""
-        members, observed = self.observed.members(node), self.observed.node(node)
+        pods, observed = self.observed.on_node(node), self.observed.node(node)
         known = self._known.get(node)
-        if known is None or known.members is not members or known.node is not observed:
-            desired = _resolve(self.rules, self.rules.node_class(node, observed), members)
-            known = self._known[node] = _Known(members, observed, desired)
+        if known is None or known.pods is not pods or known.node is not observed:
+            desired = _resolve(self.rules, self.rules.node_class(node, observed), pods)
+            known = self._known[node] = _Known(pods, observed, desired)
         return known.desired
 
     def digests(self, nodes: Iterable[str]) -> dict[str, str]:
@@ -130,9 +130,8 @@ def resolve(candidates: Sequence[Candidate], observed: Observed, options: Option
     return Resolution(Rules(candidates, options), observed, {})
 
 
-def _resolve(rules: Rules, node_class: NodeClass, members: tuple[Member, ...]) -> NodeDesired:
-    rankings = rules.pod_rankings([member.shape for member in members], node_class)
-    return NodeDesired(rules.node_ranking(node_class), members, rankings)
+def _resolve(rules: Rules, node_class: NodeClass, pods: NodePods) -> NodeDesired:
+    return NodeDesired(rules.node_ranking(node_class), pods, rules.pod_rankings(pods.shapes, node_class))
 
 
 def _node_intents(ranking: Ranking) -> list[Intent]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from planning_values import ME, fresh, label, node_policy, pod, policy
 
@@ -109,6 +111,15 @@ def test_the_next_in_rank_is_there_before_the_window_ends() -> None:
     assert names(planned(day, policy("always"))) == ["day", "always"]
     assert names(planned(day, policy("shorter", ends_at=2_000))) == ["day"]
     assert names(planned(day, policy("longer", ends_at=2_001))) == ["day", "longer"]
+
+
+def test_containers_shadow_together_for_as_long_as_all_of_them_do() -> None:
+    always = policy("always", precedence=9, containers=["main"])
+    day = policy("day", precedence=8, containers=["proxy"], ends_at=2_000)
+    for order in ((always, day), (replace(day, policy=replace(day.policy, precedence=10)), always)):
+        longer = policy("both", containers=["main", "proxy"], ends_at=2_001)
+        assert "both" in names(planned(*order, longer))
+        assert "both" not in names(planned(*order, replace(longer, ends_at=2_000)))
 
 
 def test_containers_become_ids_in_the_order_of_their_names() -> None:
