@@ -1,10 +1,10 @@
 """Asking many nodes at once so that no node waits for another one's silence.
 
-Two lanes. The *fast lane* begins with few places (64) and gets more only while this thread has time to spare: once it
-has none, every further call in flight only makes the answers of all the others later. A call that has not come
-back after ``slow_after`` is waiting, not working, so it gives its place up and goes on in the *slow lane*. Both
-together never have more than ``most`` (512) in flight. Nodes that were slow last time begin in the slow lane, all
-at once, so that their waiting overlaps with the work.
+Two lanes. The *fast lane* begins with few places (64) and gets more only while this thread is idle: once it is not,
+every further call in flight only makes the answers of all the others later. A call that takes much longer than
+those that came back is waiting, not working, so it gives its place up and goes on in the *slow lane*. Both together
+never have more than ``most`` (512) in flight. Nodes that were slow last time begin in the slow lane, all at
+once, so that their waiting overlaps with the work.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from gthulhu_reconcile.transport.agents import Agent
@@ -21,6 +22,17 @@ _R = TypeVar("_R")
 
 _IDLE, _BUSY = 0.8, 0.95
 """Shares of this thread's time: below the first the fast lane widens, above the second it narrows."""
+_MUCH_LONGER = 4.0
+_SCHEDSTAT = Path("/proc/thread-self/schedstat")
+
+
+def busy_seconds() -> float:
+    """Seconds in which this thread ran or was kept waiting for a CPU; on a crowded machine that is not idleness."""
+    try:
+        ran, waited, _ = _SCHEDSTAT.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return time.thread_time()
+    return (int(ran) + int(waited)) / 1e9
 
 
 class FanOut:
@@ -29,8 +41,8 @@ class FanOut:
     Attributes:
         start: places that the fast lane has at least.
         most: calls in flight, both lanes together.
-        slow_after: seconds after which a call leaves the fast lane.
-        cpu_clock: seconds of CPU that this thread has used.
+        slow_after: seconds before which no call leaves the fast lane.
+        busy_clock: seconds in which this thread was not idle.
     """
 
     def __init__(
@@ -39,14 +51,14 @@ class FanOut:
         start: int = 64,
         most: int = 512,
         slow_after: float = 0.25,
-        cpu_clock: Callable[[], float] = time.thread_time,
+        busy_clock: Callable[[], float] = busy_seconds,
     ) -> None:
         if not 1 <= start <= most:
             raise ValueError("1 <= start <= most must hold")
         self.start = start
         self.most = most
         self.slow_after = slow_after
-        self.cpu_clock = cpu_clock
+        self.busy_clock = busy_clock
         self._slow: set[str] = set()
 
     @property
@@ -96,8 +108,10 @@ class _Visit(Generic[_R]):
         self._working: set[int] = set()
         self._waiting: set[int] = set()
         self._overdue: deque[int] = deque()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._results: dict[int, _R] = {}
         self._width = _Width(lanes, self._loop)
+        self._pace = _Pace(lanes.slow_after)
         self._all_there = asyncio.Event()
         self._over = False
 
@@ -133,25 +147,30 @@ class _Visit(Generic[_R]):
     async def _one(self, number: int) -> None:
         agent = self._agents[number]
         began = self._loop.time()
-        timer = self._loop.call_later(self._lanes.slow_after, self._late, number)
+        self._watch(number, began)
         try:
             self._results[number] = await self._call(agent)
         except BaseException:
             self._over = True
             raise
         finally:
-            timer.cancel()
+            self._timers.pop(number).cancel()
             self._working.discard(number)
             self._waiting.discard(number)
-        self._lanes.remember(agent.url, slow=self._loop.time() - began > self._lanes.slow_after)
+        self._lanes.remember(agent.url, slow=self._pace.learn(self._loop.time() - began))
         self._width.learn()
         if len(self._results) == len(self._agents):
             self._all_there.set()
         else:
             self._fill()
 
-    def _late(self, number: int) -> None:
-        if number in self._working:
+    def _watch(self, number: int, began: float) -> None:
+        self._timers[number] = self._loop.call_at(began + self._pace.slow_after, self._late, number, began)
+
+    def _late(self, number: int, began: float) -> None:
+        if self._loop.time() < began + self._pace.slow_after:
+            self._watch(number, began)  # what is usual has changed meanwhile
+        elif number in self._working:
             self._overdue.append(number)
             self._fill()
 
@@ -159,6 +178,23 @@ class _Visit(Generic[_R]):
         if number in self._working:
             self._working.remove(number)
             self._waiting.add(number)
+
+
+class _Pace:
+    """How long a call takes that is not slow, and so when one is: where all are far away, or we are slow, none is."""
+
+    def __init__(self, least: float) -> None:
+        self.slow_after = least
+        self._least = least
+        self._usual = 0.0
+
+    def learn(self, seconds: float) -> bool:
+        """Whether a call that took so long was slow."""
+        if seconds > self.slow_after and self._usual:
+            return True
+        self._usual = seconds if not self._usual else 0.9 * self._usual + 0.1 * seconds
+        self.slow_after = max(self._least, _MUCH_LONGER * self._usual)
+        return False
 
 
 class _Width:
@@ -170,17 +206,17 @@ class _Width:
         self._loop = loop
         self._ended = 0
         self._since = loop.time()
-        self._cpu = lanes.cpu_clock()
+        self._busy = lanes.busy_clock()
 
     def learn(self) -> None:
         """One more call has ended."""
         self._ended += 1
         if self._ended < self.places:
             return
-        now, cpu = self._loop.time(), self._lanes.cpu_clock()
-        share = (cpu - self._cpu) / max(now - self._since, 1e-9)
+        now, busy = self._loop.time(), self._lanes.busy_clock()
+        share = (busy - self._busy) / max(now - self._since, 1e-9)
         if share < _IDLE:
             self.places = min(self.places * 2, self._lanes.most)
         elif share > _BUSY:
             self.places = max(self.places // 2, self._lanes.start)
-        self._ended, self._since, self._cpu = 0, now, cpu
+        self._ended, self._since, self._busy = 0, now, busy

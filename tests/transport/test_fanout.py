@@ -64,14 +64,14 @@ async def test_silent_nodes_do_not_delay_the_others() -> None:
 async def test_while_this_thread_is_busy_healthy_nodes_are_asked_no_more_than_start_at_once() -> None:
     calls = Calls({})
     clock = asyncio.get_running_loop().time
-    await FanOut(start=64, most=512, cpu_clock=clock).visit(fleet(1000), calls)
+    await FanOut(start=64, most=512, busy_clock=clock).visit(fleet(1000), calls)
     assert calls.most == 64
 
 
 @pytest.mark.looptime
 async def test_while_this_thread_has_time_to_spare_the_fast_lane_widens_to_its_bound() -> None:
     calls = Calls({})
-    await FanOut(start=64, most=512, cpu_clock=lambda: 0.0).visit(fleet(4000), calls)
+    await FanOut(start=64, most=512, busy_clock=lambda: 0.0).visit(fleet(4000), calls)
     assert calls.most == 512
 
 
@@ -80,7 +80,7 @@ async def test_a_thread_that_gets_busy_narrows_the_fast_lane_again() -> None:
     loop = asyncio.get_running_loop()
     busy_from = 0.05
     calls = Calls({})
-    lanes = FanOut(start=64, most=512, cpu_clock=lambda: max(0.0, loop.time() - busy_from))
+    lanes = FanOut(start=64, most=512, busy_clock=lambda: max(0.0, loop.time() - busy_from))
     seen: list[int] = []
 
     async def call(agent: Agent) -> str:
@@ -90,6 +90,23 @@ async def test_a_thread_that_gets_busy_narrows_the_fast_lane_again() -> None:
     await lanes.visit(fleet(8000), call)
     assert max(seen) > 128
     assert max(seen[-500:]) < 64 + 1
+
+
+@pytest.mark.looptime
+async def test_where_everything_is_slow_nothing_is_and_parallelism_stays_where_this_thread_is_busy() -> None:
+    """On a crowded machine every call is late; more of them at once would only make all of them later."""
+    loop = asyncio.get_running_loop()
+    calls = Calls({}, default=0.4)
+    lanes = FanOut(start=64, most=512, slow_after=0.25, busy_clock=loop.time)
+    seen: list[int] = []
+
+    async def call(agent: Agent) -> str:
+        seen.append(calls.flying)
+        return await calls(agent)
+
+    await lanes.visit(fleet(2000), call)
+    assert max(seen[-1000:]) < 64 + 1
+    assert len(lanes.slow) < 2
 
 
 @pytest.mark.looptime
