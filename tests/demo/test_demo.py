@@ -93,22 +93,21 @@ AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 @pytest.mark.kernel
 @pytest.mark.slow
-def test_a_new_user_without_root_sees_what_can_be_shown_and_why_not_the_rest(tmp_path: Path) -> None:
+def test_a_new_user_without_root_sees_what_can_be_shown_and_why_not_the_rest() -> None:
     """A fresh copy, nothing set up, no root: as somebody who has just cloned it."""
     python = _python_for_everybody()
     assert python is not None, "no Python >= 3.11 with ensurepip that other users may run"
-    copy, home = tmp_path / "checkout", tmp_path / "home"
-    home.mkdir()
-    shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder.is_relative_to(tempfile.gettempdir()):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    for folder in (tmp_path, home, copy, *copy.rglob("*")):
-        os.chown(folder, 65534, 65534)
-    environment = {**ENVIRONMENT, "PYTHON": python, "HOME": str(home)}
-    environment.pop("PYTHONPATH")
-    command = [*AS_NOBODY, "make", "-C", str(copy), "demo"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    # Not pytest's own folder: every session of pytest closes that one to others again.
+    with tempfile.TemporaryDirectory() as folder:
+        copy, home = Path(folder) / "checkout", Path(folder) / "home"
+        home.mkdir()
+        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        for path in (Path(folder), home, copy, *copy.rglob("*")):
+            os.chown(path, 65534, 65534)
+        environment = {**ENVIRONMENT, "PYTHON": python, "HOME": str(home)}
+        environment.pop("PYTHONPATH")
+        command = [*AS_NOBODY, "make", "-C", str(copy), "demo"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert "cgroups may not be made here" in done.stdout, done.stdout + done.stderr
     assert re.search(r"time slice +\S+ ms +0\.1 ms", done.stdout), done.stdout + done.stderr
     assert "not shown" in done.stdout
