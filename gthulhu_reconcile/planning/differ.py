@@ -119,7 +119,7 @@ class Differ:
             entries = rules.node_ranking(node_class).selecting
             shadowers = node_shadowers(entries)
         else:
-            entries = rules.pod_ranking(shape, node_class).selecting
+            entries = rules.pod_rankings([shape], node_class)[0].selecting
             shadowers = pod_shadowers(entries)
         for entry, by in zip(entries, shadowers, strict=True):
             found = entry.terms.policy

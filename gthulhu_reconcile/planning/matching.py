@@ -6,7 +6,6 @@ all pods that share it. A pod that looks like one seen before costs one lookup.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -60,8 +59,6 @@ class _Signature:
     """Everything that policies can tell apart in a pod but its node."""
 
     matched: Sequence[Entry]
-    anywhere: Ranking | None
-    """The ranking on every node, where no policy that matches says anything about nodes."""
     rankings: dict[NodeClass, Ranking] = field(default_factory=dict)
 
 
@@ -90,7 +87,7 @@ class Rules:
         self._index_pods([one for one in ready if one.policy.kind is PolicyKind.SCHEDULING])
         self._namespaces: dict[str, _Namespace] = {}
         self._signatures: dict[tuple[str, Projected, tuple[str, ...]], _Signature] = {}
-        self._by_shape: defaultdict[NodeClass, dict[Shape, Ranking]] = defaultdict(dict)
+        self._by_shape: dict[Shape, _Signature] = {}
         self._node_rankings: dict[NodeClass, Ranking] = {}
 
     def _index_pods(self, ready: Sequence[Ready]) -> None:
@@ -122,47 +119,36 @@ class Rules:
             ranking = self._node_rankings[node_class] = rank_node(entries)
         return ranking
 
-    def pod_ranking(self, shape: Shape, node_class: NodeClass) -> Ranking:
-        """The policies of a pod of ``shape`` on a node of ``node_class``."""
-        signature = self._signature(shape)
-        if signature.anywhere is not None:
-            return signature.anywhere
-        ranking = signature.rankings.get(node_class)
-        if ranking is None:
-            entries = [entry for entry in signature.matched if entry.node_terms in node_class]
-            ranking = signature.rankings[node_class] = rank_pod(entries)
-        return ranking
-
     def pod_rankings(self, shapes: Iterable[Shape], node_class: NodeClass) -> list[Ranking]:
-        """:meth:`pod_ranking` of each of ``shapes``."""
-        known = self._by_shape[node_class]
+        """The policies of each of the pods of ``shapes`` on a node of ``node_class``."""
+        known = self._by_shape
         rankings: list[Ranking] = []
         for shape in shapes:
-            ranking = known.get(shape)
+            signature = known.get(shape)
+            if signature is None:
+                signature = known[shape] = self._signature(shape)
+            ranking = signature.rankings.get(node_class)
             if ranking is None:
-                ranking = known[shape] = self.pod_ranking(shape, node_class)
+                entries = [entry for entry in signature.matched if entry.node_terms in node_class]
+                ranking = signature.rankings[node_class] = rank_pod(entries)
             rankings.append(ranking)
         return rankings
 
     def forget_beyond(self, shapes: int) -> None:
         """Drop what is remembered of pods where it is of more than ``shapes`` shapes, most of them long gone."""
-        if sum(map(len, self._by_shape.values())) > shapes:
+        if len(self._by_shape) > shapes:
             self._by_shape.clear()
             self._signatures.clear()
             self._namespaces.clear()
 
     def _signature(self, shape: Shape) -> _Signature:
-        namespace, labels, containers = shape
-        projected = self._projection.of(labels)
-        names = tuple([name for name in containers if name in self._container_names])
-        signature = self._signatures.get((namespace, projected, names))
+        projected = self._projection.of(shape.labels)
+        names = tuple([name for name in shape.containers if name in self._container_names])
+        key = (shape.namespace, projected, names)
+        signature = self._signatures.get(key)
         if signature is None:
-            matched = self._match(self._namespace(namespace), projected, names)
-            everywhere = self._nodes.numbers[NodeTerms()]
-            anywhere = None
-            if all(entry.node_terms == everywhere for entry in matched):
-                anywhere = rank_pod(matched)
-            signature = self._signatures[namespace, projected, names] = _Signature(matched, anywhere)
+            matched = self._match(self._namespace(shape.namespace), projected, names)
+            signature = self._signatures[key] = _Signature(matched)
         return signature
 
     def _match(self, namespace: _Namespace, labels: Projected, containers: tuple[str, ...]) -> list[Entry]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from gthulhu_reconcile.model.policy import Policy, Selector
+from gthulhu_reconcile.model.policy import Policy
 from gthulhu_wire.globs import matches
 
 
@@ -22,8 +22,8 @@ class NamespaceTerm(IntEnum):
     EXACT = 2
 
 
-class RankKey(NamedTuple):
-    """Sorts strongest first, so the numbers are negative: the lower, the more is said."""
+class Weight(NamedTuple):
+    """What makes a policy stronger than another, most decisive first; numbers are negative: the lower, the stronger."""
 
     precedence: int
     command: int
@@ -31,8 +31,13 @@ class RankKey(NamedTuple):
     labels: int
     namespace: int
     nodes: int
-    policy_namespace: str
-    policy_name: str
+
+
+class RankKey(NamedTuple):
+    """Sorts strongest first. The name, namespace and name, orders what nothing else does."""
+
+    weight: Weight
+    name: tuple[str, str]
 
 
 def namespace_term(namespaces: tuple[str, ...], namespace: str) -> NamespaceTerm | None:
@@ -47,36 +52,23 @@ def namespace_term(namespaces: tuple[str, ...], namespace: str) -> NamespaceTerm
 def rank_key(policy: Policy, namespace: NamespaceTerm) -> RankKey:
     """The sort key of ``policy`` where its selector takes the pod's namespace by ``namespace``."""
     selector = policy.selector
-    return RankKey(
+    weight = Weight(
         precedence=-policy.precedence,
         command=-(selector.command is not None),
-        threads=-_narrows(selector),
+        threads=-bool(selector.containers or selector.units or selector.cgroups),
         labels=-len(selector.labels),
         namespace=-namespace,
         nodes=-(len(selector.nodes.labels) + bool(selector.nodes.names)),
-        policy_namespace=policy.ref.namespace,
-        policy_name=policy.ref.name,
     )
-
-
-def tied(one: RankKey, other: RankKey) -> bool:
-    """Whether nothing but the names of the policies orders the two."""
-    return (
-        one.precedence == other.precedence
-        and one.labels == other.labels
-        and one.namespace == other.namespace
-        and one.command == other.command
-        and one.threads == other.threads
-        and one.nodes == other.nodes
-    )
+    return RankKey(weight, (policy.ref.namespace, policy.ref.name))
 
 
 def why_below(weaker: RankKey, stronger: RankKey) -> str:
     """The first thing that puts ``weaker`` below ``stronger``, as in "fewer label terms (1, not 2)"."""
-    if tied(weaker, stronger):
+    if weaker.weight == stronger.weight:
         return "only its name comes later"
-    field = next(name for name in RankKey._fields if getattr(weaker, name) != getattr(stronger, name))
-    said, more = -getattr(weaker, field), -getattr(stronger, field)
+    pairs = zip(Weight._fields, weaker.weight, stronger.weight, strict=True)
+    field, said, more = next((field, -mine, -theirs) for field, mine, theirs in pairs if mine != theirs)
     return {
         "precedence": f"lower precedence ({said}, not {more})",
         "command": "names no command",
@@ -85,7 +77,3 @@ def why_below(weaker: RankKey, stronger: RankKey) -> str:
         "namespace": "less exact about the namespace",
         "nodes": f"fewer node terms ({said}, not {more})",
     }[field]
-
-
-def _narrows(selector: Selector) -> bool:
-    return bool(selector.containers or selector.units or selector.cgroups)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from gthulhu_reconcile.planning.ranking import tied
 from gthulhu_reconcile.planning.shadowing import Entry
 from gthulhu_wire.intents import PolicyRef
 
@@ -29,12 +28,12 @@ def ties_among(
 
     What is shadowed from outside of its group of equals would not act anyway, whatever its name.
     """
-    if not any(tied(one.key, other.key) for one, other in pairwise(entries)):
+    if not any(one.key.weight == other.key.weight for one, other in pairwise(entries)):
         return ()
     ties: list[tuple[PolicyRef, PolicyRef]] = []
     group: list[Entry] = []
     for entry, by in zip(entries, shadowers, strict=True):
-        if group and not tied(group[0].key, entry.key):
+        if group and group[0].key.weight != entry.key.weight:
             group = []
         if by is not None and all(by is not stronger.terms.policy for stronger in group):
             continue
