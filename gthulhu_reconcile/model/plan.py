@@ -75,7 +75,9 @@ class Guard(StrEnum):
     UNREADABLE_INPUT = "unreadable-input"
     """Cannot be approved: what was not read is not known."""
     MASS_CHANGE = "mass-change"
+    """More of the running pods (or of the nodes) are updated or deleted than the settings let pass unseen."""
     EMPTY_DESIRED = "empty-desired"
+    """Nothing is wanted any more of what is managed, or no pod at all was observed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """Two policies that nothing but their names orders, and the first of the pods where they meet."""
+    """Two policies that nothing but their names orders, and the first of the pods where they meet.
+
+    ``count`` is of all such pods. Node policies meet on nodes: they have no pods, and ``count`` is of nodes.
+    """
 
     winner: PolicyRef
     loser: PolicyRef

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gthulhu_reconcile.model.plan import Guard, Hold
+from gthulhu_reconcile.model.plan import Action, Guard, Hold, Reason
 from gthulhu_reconcile.planning.differ import NODE_ITSELF, NodeDifference
 from gthulhu_reconcile.planning.options import Options
 
@@ -30,16 +30,40 @@ def unreadable(options: Options) -> Hold | None:
 
 
 def hold(
-    differences: Mapping[str, NodeDifference], desired_count: int, managed: Managed, options: Options
+    differences: Mapping[str, NodeDifference], desired_count: int, pod_count: int, managed: Managed, options: Options
 ) -> Hold | None:
     """The guard that stops these differences, the graver first; None where none does."""
-    abandoned = sum(len(found.abandoned) for found in differences.values())
-    if desired_count == 0 and abandoned:
-        pods, nodes = managed()
-        return Hold(
-            Guard.EMPTY_DESIRED,
-            f"nothing is wanted any more on any planned node, while agents hold intents of {_count(pods, nodes)}",
-        )
+    return _no_pods(differences, pod_count) or (
+        _empty(differences, managed) if desired_count == 0 else _mass_change(differences, managed, options)
+    )
+
+
+def _no_pods(differences: Mapping[str, NodeDifference], pod_count: int) -> Hold | None:
+    """An empty list of pods is what a source gives that looks at the wrong cluster.
+
+    It would read as churn; but a node whose pods do run puts the threads of an intent back when the intent is gone.
+    """
+    forgotten = sum(
+        change.action is Action.FORGET and change.reason is Reason.POD_GONE
+        for found in differences.values()
+        for change in found.changes
+    )
+    if pod_count or not forgotten:
+        return None
+    return Hold(Guard.EMPTY_DESIRED, f"no pod at all was observed, while agents hold {forgotten} intents of pods")
+
+
+def _empty(differences: Mapping[str, NodeDifference], managed: Managed) -> Hold | None:
+    if not any(found.abandoned for found in differences.values()):
+        return None
+    pods, nodes = managed()
+    return Hold(
+        Guard.EMPTY_DESIRED,
+        f"nothing is wanted any more on any planned node, while agents hold intents of {_count(pods, nodes)}",
+    )
+
+
+def _mass_change(differences: Mapping[str, NodeDifference], managed: Managed, options: Options) -> Hold | None:
     nodes_touched = sum(NODE_ITSELF in found.touched for found in differences.values())
     pods_touched = sum(len(found.touched) for found in differences.values()) - nodes_touched
     if max(pods_touched, nodes_touched) <= options.mass_floor:

@@ -59,6 +59,7 @@ def plan(
     held = guards.hold(
         differences,
         sum(wanted.count for wanted in desired.values()),
+        observed.pod_count,
         lambda: _managed(scope.bases, desired, observed),
         options,
     )

@@ -98,9 +98,12 @@ def test_policies_that_change_places_count() -> None:
     assert guard(after(before, swapped, pods(6))) is Guard.MASS_CHANGE
 
 
+BYSTANDER = pod("bystander", labels={"g": "c"})
+
+
 def test_pods_that_went_count_neither_as_touched_nor_as_managed() -> None:
     first = two_groups(6, 24)
-    assert after([A, B], [A, B], first, now=[]).held is None
+    assert after([A, B], [A, B], first, now=[BYSTANDER]).held is None
     finished = [replace(one, phase=Phase.SUCCEEDED) for one in first[6:]]
     assert guard(after([A, B], [A_EDITED, B], first, now=[*first[:6], *finished])) is Guard.MASS_CHANGE
 
@@ -161,7 +164,20 @@ def test_nothing_wanted_any_more_is_held_however_small(on_delete: OnDelete) -> N
 
 
 def test_nothing_wanted_where_nothing_managed_still_runs_is_not_held() -> None:
-    assert after([policy("a")], [], pods(9), now=[]).held is None
+    assert after([A], [], pods(9, labels={"g": "a"}), now=[BYSTANDER]).held is None
+
+
+def test_a_source_that_shows_no_pod_at_all_is_not_believed() -> None:
+    made = after([policy("a")], [policy("a"), node_policy("u")], pods(2), now=[])
+    assert guard(made) is Guard.EMPTY_DESIRED
+    assert made.held is not None
+    assert made.held.message == "no pod at all was observed, while agents hold 2 intents of pods"
+    approved = replace(ME, approve=made.id)
+    assert after([policy("a")], [policy("a"), node_policy("u")], pods(2), now=[], options=approved).held is None
+
+
+def test_hosts_without_pods_are_nothing_to_be_held() -> None:
+    assert after([node_policy("u")], [node_policy("u"), node_policy("v", precedence=1, command="x")], []).held is None
 
 
 def test_nodes_are_counted_apart_from_pods() -> None:
