@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,14 +62,16 @@ class FakeKernel:
     name: str = "fake"
     capabilities: tuple[str, ...] = ()
     wishes: list[tuple[Binding, ...]] = field(default_factory=list)
+    unsure: frozenset[IntentKey] = frozenset()
     reverts: int = 0
     error: Exception | None = None
     _state: Mapping[IntentKey, IntentState] = field(default_factory=dict)
 
-    def apply(self, bindings: Sequence[Binding]) -> Applied:
+    def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
         """Remember it."""
         if self.error is not None:
             raise self.error
+        self.unsure = frozenset(unsure)
         self.wishes.append(tuple(bindings))
         self._state = {
             rule.intent: IntentState(threads=1, processes=1, enforced=True, effective=rule.schedule)

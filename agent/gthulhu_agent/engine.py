@@ -219,7 +219,9 @@ class Engine:
             self_pid=self._self_pid,
             now=at,
         )
-        applied = self.enforcer.apply(bindings) if touching else None
+        # What could not be read may still run: not seen is not gone.
+        unsure = {intent.key for intent in held.intents} if snapshot.incomplete else ()
+        applied = self.enforcer.apply(bindings, unsure=unsure) if touching else None
         states = {} if applied is None else applied.intents
         return Pass(
             at=at,

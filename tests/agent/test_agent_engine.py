@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from agent_harness import FakeKernel, FakeScanner, Harness, desired, intent, run
 from store_steps import Steps
 
 from gthulhu_agent.discovery.snapshot import Snapshot
-from gthulhu_agent.enforcing.binding import Binding
+from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.protocol import Applied, Refused
 from gthulhu_agent.engine import Clock
 
@@ -110,12 +111,22 @@ async def test_a_scan_that_saw_less_says_so_and_does_not_take_readiness(tmp_path
         assert (await agent.get("/v1/ready"))[0] == 200
 
 
+@pytest.mark.parametrize("incomplete", [(), ("/sys/fs/cgroup/x: Too many open files",)])
+async def test_a_scan_that_saw_less_puts_nothing_back(tmp_path: Path, incomplete: tuple[str, ...]) -> None:
+    """One failed read of a cgroup put all of its threads back, and the next scan set them again."""
+    kernel, scanner = FakeKernel(), FakeScanner(Snapshot((), incomplete=incomplete))
+    async with running(tmp_path, kernel=kernel, scanner=scanner) as agent:
+        assert (await agent.put(desired(1, intent("web"))))[0] == 200
+        await agent.until("/v1/state", lambda value: value["passedGeneration"] == 1)
+        assert {key[2] for key in kernel.unsure} == ({"web"} if incomplete else set())
+
+
 class Limited(FakeKernel):
     """Takes nothing."""
 
-    def apply(self, bindings: tuple[Binding, ...]) -> Applied:  # type: ignore[override] # narrower is enough here
+    def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
         """Refuse all of it, and say that the journal is gone."""
-        applied = super().apply(bindings)
+        applied = super().apply(bindings, unsure=unsure)
         refused = Refused("slice", "the kernel is older than 6.12", "a newer kernel")
         states = {key: replace(state, enforced=False, refused=(refused,)) for key, state in applied.intents.items()}
         return Applied(states, conditions=("the journal was damaged",))
@@ -260,10 +271,10 @@ async def test_enforcement_does_not_hold_up_answers(tmp_path: Path) -> None:
     gate = threading.Event()
 
     class Stuck(FakeKernel):
-        def apply(self, bindings: tuple[Binding, ...]) -> Applied:  # type: ignore[override] # narrower is enough here
+        def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
             """Wait as long as the test does."""
             gate.wait(60)
-            return super().apply(bindings)
+            return super().apply(bindings, unsure=unsure)
 
     async with running(tmp_path, kernel=Stuck()) as agent:
         assert (await agent.put(desired(1, intent("web"))))[0] == 200

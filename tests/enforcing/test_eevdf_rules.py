@@ -9,6 +9,7 @@ import pytest
 from enforcing.fake_kernel import APP, POD, Agent, Crash, FakeKernel, key, wish
 
 from gthulhu_agent.discovery.snapshot import GroupKind
+from gthulhu_agent.enforcing.matching import bind
 from gthulhu_wire.intents import Schedule
 
 SIDE = f"{POD}/side"
@@ -604,3 +605,24 @@ def test_where_sched_setattr_is_kept_away_the_weight_still_works(
     assert kernel.tree[POD].weight == 736
     assert (state.threads, state.enforced, state.weight) == (1, False, 736)
     assert state.refused[0].what == "slice"
+
+
+def test_what_an_incomplete_look_does_not_show_is_left_as_it_is(kernel: FakeKernel, agent: Agent) -> None:
+    """One cgroup that could not be read for once lost its slice and weight until the next scan."""
+    tid = kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10, time_slice_ns=500_000))
+    kernel.writes.clear()
+    agent.enforcer.apply((), unsure={key()})
+    assert kernel.writes == []
+    agent.enforcer.apply(())
+    assert (kernel.tasks[tid].slice_ns, kernel.tree[POD].weight) == (0, 79)
+
+
+def test_what_an_incomplete_look_does_show_is_put_back(kernel: FakeKernel, agent: Agent) -> None:
+    tid = kernel.spawn(APP, "upf")
+    selected = wish(command="^upf$", time_slice_ns=500_000)
+    agent.apply(selected)
+    kernel.tasks[tid].comm = "other"
+    bindings = bind((selected,), kernel.snapshot(), protected_units=(), self_pid=-1, now=0)
+    agent.enforcer.apply(bindings, unsure={key()})
+    assert kernel.tasks[tid].slice_ns == 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gthulhu_agent.discovery.snapshot import GroupKind, TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
@@ -22,6 +23,14 @@ from gthulhu_agent.enforcing.thread_writing import ThreadWriter
 from gthulhu_agent.enforcing.threads import Round, Threads
 from gthulhu_agent.enforcing.weights import WeightRound, Weights
 from gthulhu_agent.enforcing.wishes import Part, ThreadWishes, thread_wishes, weight_wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Threads and cgroups that are held, and that an incomplete look at the node did not show."""
+
+    threads: frozenset[TaskId] = frozenset()
+    cgroups: frozenset[str] = frozenset()
 
 
 class Eevdf:
@@ -46,7 +55,7 @@ class Eevdf:
         self._counts: Counter[str] = Counter()
         self._by_refusal: Counter[str] = Counter()
 
-    def apply(self, bindings: Sequence[Binding]) -> Applied:
+    def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
         """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`."""
         matched = [(binding, match_threads(binding, self._patterns)) for binding in bindings]
         parts = [Part(*both, placed) for both, placed in zip(matched, place(matched), strict=True)]
@@ -67,9 +76,11 @@ class Eevdf:
         conditions = self._remember(threads, weights)
 
         self._weights.write(weights)
-        self._weights.release(of_weights, ended, weights, everything=False)
+        unseen = self._unseen(parts, unsure)
+        self._weights.release(of_weights.keys() | unseen.cgroups, ended, weights, everything=False)
         if ability is not None:
-            self._finish(wishes, ended, ThreadWriter(self._tasks, ability), threads)
+            kept = {one.wish.thread for one in wishes.bound} | unseen.threads
+            self._finish(kept, ended, ThreadWriter(self._tasks, ability), threads)
         if threads.changed or weights.changed:
             conditions = self._save() or conditions
         self._count(threads, weights)
@@ -148,8 +159,27 @@ class Eevdf:
             return (str(error.strerror),)
         return ()
 
-    def _finish(self, wishes: ThreadWishes, ended: set[IntentKey], writer: ThreadWriter, threads: Round) -> None:
-        kept = {one.wish.thread for one in wishes.bound}
+    def _unseen(self, parts: Iterable[Part], unsure: Collection[IntentKey]) -> Unseen:
+        """What the ``unsure`` intents hold and ``parts`` do not show."""
+        if not unsure:
+            return Unseen()
+        groups = [part.binding.group for part in parts]
+        shown = {thread.id for group in groups for process in group.processes for thread in process.threads}
+        places = {cgroup for group in groups for cgroup in (group.cgroup, group.pod_cgroup)}
+        return Unseen(
+            frozenset(
+                thread
+                for thread, record in self._memory.threads.items()
+                if record.intent in unsure and thread not in shown
+            ),
+            frozenset(
+                path
+                for path, record in self._memory.cgroups.items()
+                if path not in places and any(intent in unsure for intent in record.intents)
+            ),
+        )
+
+    def _finish(self, kept: set[TaskId], ended: set[IntentKey], writer: ThreadWriter, threads: Round) -> None:
         self._threads.write(threads, writer)
         released = self._threads.release(kept, ended, writer, threads, everything=False)
         self._threads.sweep(released, self._cgroups.threads, writer, threads)

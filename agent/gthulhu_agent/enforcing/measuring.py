@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.matching import Taken, match_threads
@@ -27,7 +27,7 @@ class MeasureOnly:
         self._state: Mapping[IntentKey, IntentState] = {}
         self._applies = 0
 
-    def apply(self, bindings: Sequence[Binding]) -> Applied:
+    def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:  # noqa: ARG002 - it holds nothing
         """Match, and change nothing."""
         held: dict[IntentKey, list[Taken]] = {rule.intent: [] for binding in bindings for rule in binding.rules}
         bad: dict[IntentKey, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,11 +78,16 @@ class Enforcer(Protocol):
     capabilities: tuple[str, ...]
     """Linux capabilities that it needs, as in ("CAP_SYS_NICE",)."""
 
-    def apply(self, bindings: Sequence[Binding]) -> Applied:
+    def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
         """Make the kernel be as the bindings say; what they no longer hold is put back as it was.
 
         Level-triggered: it is called with the whole wish each time, and twice with the same does nothing twice.
         Threads in none of the bindings whose former rule said ``orphan`` are let go as they are.
+
+        Args:
+            bindings: the whole wish.
+            unsure: intents that still stand, where not everything that runs could be read. What they hold and the
+                bindings do not show is left as it is: not seen is not gone.
         """
         ...
 
