@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from gthulhu_reconcile.loading.source import whole_file
 from gthulhu_reconcile.model.accepted import Unreachable
-from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
 from gthulhu_reconcile.model.pods import Node
 from gthulhu_reconcile.observing.asking import asked
 from gthulhu_reconcile.observing.pods import Event, Observation, Relisted
@@ -23,7 +21,8 @@ POLL_SECONDS = 10.0
 class LocalSource:
     """A :class:`~gthulhu_reconcile.observing.pods.PodSource` over ``GET /v1/pods`` of agents.
 
-    A node whose agent does not answer is unreachable by itself; the others' pods are known all the same.
+    A node whose agent does not answer, or could not read everything, is unreachable by itself; the others' pods are
+    known all the same.
     """
 
     def __init__(
@@ -59,8 +58,10 @@ class LocalSource:
         return Observation(
             pods=tuple(pod for _, each in found for pod in each.pods),
             nodes=tuple(Node(agent.node, agent.labels) for agent in self._agents),
-            unreachable=tuple(result for result in results if isinstance(result, Unreachable)),
-            diagnostics=tuple(_incomplete(agent, each) for agent, each in found if each.incomplete),
+            unreachable=(
+                *(result for result in results if isinstance(result, Unreachable)),
+                *(_incomplete(agent, each) for agent, each in found if each.incomplete),
+            ),
         )
 
     async def events(self) -> AsyncIterator[Event]:
@@ -74,8 +75,9 @@ class LocalSource:
                 yield Relisted(current)
 
 
-def _incomplete(agent: Agent, found: Discovered) -> Diagnostic:
+def _incomplete(agent: Agent, found: Discovered) -> Unreachable:
+    """A node that was not seen whole: a pod that its agent missed is not gone, so nothing is planned there."""
     rest = len(found.incomplete) - 1
-    message = f"the agent could not read everything: {found.incomplete[0]}{f', and {rest} more' if rest else ''}"
-    hint = "pods that it did not see are taken to be gone"
-    return whole_file(f"node {agent.title}", Code.UNREADABLE, message, severity=Severity.WARNING, hint=hint)
+    return Unreachable(
+        agent.node, f"its agent could not read everything: {found.incomplete[0]}{f', and {rest} more' if rest else ''}"
+    )

@@ -12,7 +12,6 @@ from hostile_agents import always, answer, misbehaving
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod, Snapshot
 from gthulhu_reconcile.model.accepted import Unreachable
-from gthulhu_reconcile.model.diagnostics import Severity
 from gthulhu_reconcile.model.pods import Container, Node, Pod
 from gthulhu_reconcile.observing.accepted import identify, read_accepted
 from gthulhu_reconcile.observing.local import LocalSource
@@ -107,15 +106,16 @@ def discover(harness: Harness, name: str, *incomplete: str) -> None:
     )
 
 
-async def test_what_an_agent_could_not_read_is_said(tmp_path: Path) -> None:
+async def test_a_node_that_was_not_seen_whole_is_left_alone_and_says_so(tmp_path: Path) -> None:
+    """Its missing pods were taken to be gone: one unreadable cgroup forgot the intents of all that were in it."""
     async with fleet(tmp_path, "n1") as (harnesses, agents), AgentClient() as client:
         discover(harnesses["n1"], "web-0", "/sys/fs/cgroup/x: Permission denied", "another")
         await harnesses["n1"].next_pass()
         observation = await LocalSource(client, agents, rng=Random(1)).list()
         assert len(observation.pods) == 1
-        (found,) = observation.diagnostics
-        assert found.severity is Severity.WARNING
-        assert "Permission denied, and 1 more" in found.message
+        (left_alone,) = observation.unreachable
+        assert left_alone.node == "n1"
+        assert "Permission denied, and 1 more" in left_alone.reason
 
 
 async def test_pods_are_what_the_agents_themselves_found(tmp_path: Path) -> None:
