@@ -3,7 +3,8 @@
     python benchmarks/plan.py [--json FILE] [--pods 1000,10000,100000] [--policies 10,100,1000]
 
 Every line of the table comes from a process of its own, so that its peak memory is its own. Times are CPU seconds
-of that one process, the best of several runs, with Python's garbage collector on as in the program.
+of that one process, the best of several runs, with Python's garbage collector as it is by default. It walks over
+every pod several times while 100,000 changes are made, so ``paused`` is ``first`` without it.
 
 ``index`` makes the pods' index, which the service keeps and changes by events. ``first`` plans against agents that
 hold nothing, so that every intent is a change; ``steady`` against agents that hold what is wanted; ``edited`` after
@@ -16,6 +17,7 @@ same with the plan of all nodes. ``plain`` is the loop alone, without digests, d
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import subprocess
@@ -60,6 +62,7 @@ class Row:
     intents: int
     index_s: float
     first_s: float
+    paused_s: float
     steady_s: float
     edited_s: float
     event_ms: float
@@ -110,9 +113,13 @@ def measure(kind: str, pod_count: int, policy_count: int) -> Row:
     intents = first.summary.add
     accepted = _accept(first, first.digests)
     del first
+    gc.disable()
+    paused_s, _ = _best(lambda: plan(candidates, observed, load.fresh, OPTIONS))
+    gc.enable()
     steady_s, steady = _best(lambda: plan(candidates, observed, accepted, OPTIONS))
-    edited_s, edited = _best(lambda: plan(_edited(candidates), observed, accepted, OPTIONS))
-    if steady.changes or not (edited.changes or intents == 0):
+    other = _edited(candidates, accepted)
+    edited_s, edited = _best(lambda: plan(other, observed, accepted, OPTIONS))
+    if steady.changes or not edited.changes:
         raise SystemExit("the benchmark does not measure what it says")
     del steady, edited
     event_ms, fleet_ms = _events(load, observed, accepted)
@@ -125,6 +132,7 @@ def measure(kind: str, pod_count: int, policy_count: int) -> Row:
         intents=intents,
         index_s=index_s,
         first_s=first_s,
+        paused_s=paused_s,
         steady_s=steady_s,
         edited_s=edited_s,
         event_ms=event_ms,
@@ -150,11 +158,14 @@ def _accept(made: Plan, nodes: Iterable[str]) -> dict[str, Accepted]:
     return {node: Accepted(node, OPTIONS.owner, 0, 1, made.digests[node], made.desired[node]) for node in nodes}
 
 
-def _edited(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _edited(candidates: Sequence[Candidate], accepted: dict[str, Accepted]) -> list[Candidate]:
+    """One policy in a hundred, at least one, asks for something else; only policies that win somewhere are taken."""
+    winning = {intent.terms.policy for base in accepted.values() for intent in base.intents}
+    chosen = [number for number, one in enumerate(candidates) if one.policy.ref in winning]
     edited = list(candidates)
-    for number in range(0, len(edited), 100):
+    for number in chosen[: max(1, len(candidates) // 100)]:
         policy = edited[number].policy
-        schedule = replace(policy.schedule, priority=-policy.schedule.priority - 1)
+        schedule = replace(policy.schedule, preempt=not policy.schedule.preempt)
         edited[number] = Candidate(replace(policy, schedule=schedule))
     return edited
 
@@ -212,10 +223,12 @@ def _in_a_process_of_its_own(kind: str, pods: int, policies: int) -> Row:
 
 
 def _heading() -> str:
+    columns = f"{'':11} {'pods':>7} {'policies':>8} {'intents':>8} | "
+    columns += f"{'index':>7} {'first':>7} {'paused':>7} {'steady':>7} {'edited':>7} | "
+    columns += f"{'event':>8} {'fleet':>8} | {'plain loop':>10} {'ratio':>6} | {'peak':>7}"
     return (
-        "CPU seconds of one process, best of several; the event's are medians; memory is the peak of input and plan\n"
-        f"{'':11} {'pods':>7} {'policies':>8} {'intents':>8} | {'index':>7} {'first':>7} {'steady':>7} {'edited':>7} | "
-        f"{'event':>8} {'fleet':>8} | {'plain loop':>10} {'ratio':>6} | {'peak':>7}"
+        f"CPU seconds of one process, best of {RUNS}; the event's are medians; memory is the peak of input and plan\n"
+        f"{columns}"
     )
 
 
@@ -223,7 +236,7 @@ def _line(row: Row) -> str:
     scaled = "" if row.plain_sample == row.pods else f"  plain: {row.plain_sample} pods, scaled"
     return (
         f"{row.load:11} {row.pods:7} {row.policies:8} {row.intents:8} | "
-        f"{row.index_s:6.3f}s {row.first_s:6.3f}s {row.steady_s:6.3f}s {row.edited_s:6.3f}s | "
+        f"{row.index_s:6.3f}s {row.first_s:6.3f}s {row.paused_s:6.3f}s {row.steady_s:6.3f}s {row.edited_s:6.3f}s | "
         f"{row.event_ms:6.2f}ms {row.fleet_event_ms:6.2f}ms | {row.plain_s:9.2f}s {row.ratio:5.0f}x | "
         f"{row.peak_mb:4.0f} MB{scaled}"
     )
@@ -234,6 +247,7 @@ def _verdict(rows: Sequence[Row]) -> str:
     size = f"{largest.pods} pods x {largest.policies} policies"
     aims = (
         (f"first plan <= {AIM_FULL_S} s", largest.first_s <= AIM_FULL_S),
+        ("with the collector paused", largest.paused_s <= AIM_FULL_S),
         (f"steady plan <= {AIM_FULL_S} s", largest.steady_s <= AIM_FULL_S),
         (f"event <= {AIM_EVENT_MS} ms", largest.event_ms <= AIM_EVENT_MS),
         (f"ratio >= {AIM_RATIO:.0f}", largest.ratio >= AIM_RATIO),

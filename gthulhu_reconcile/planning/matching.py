@@ -18,7 +18,7 @@ from gthulhu_reconcile.planning.observed import Shape
 from gthulhu_reconcile.planning.options import Options
 from gthulhu_reconcile.planning.ranked import Ranking, rank_node, rank_pod
 from gthulhu_reconcile.planning.ranking import NamespaceTerm, RankKey, namespace_term, rank_key
-from gthulhu_reconcile.planning.selecting import LabelIndex, Projected, Projection, all_hold
+from gthulhu_reconcile.planning.selecting import LabelIndex, Projected, Projection
 from gthulhu_reconcile.planning.shadowing import Entry
 from gthulhu_wire.globs import is_glob
 from gthulhu_wire.intents import Terms
@@ -152,12 +152,9 @@ class Rules:
         return signature
 
     def _match(self, namespace: _Namespace, labels: Projected, containers: tuple[str, ...]) -> list[Entry]:
-        held = dict(labels)
         found: list[Entry] = []
         for index in (namespace.named, self._anywhere):
-            for ready in index.possible(labels):
-                if not all_hold(ready.labels, held):
-                    continue
+            for ready in index.meeting(labels):
                 entry = self._entry(namespace, ready)
                 if entry is None:
                     continue

@@ -40,5 +40,5 @@ class NodeIndex:
     def class_of(self, name: str, node: Node | None) -> NodeClass:
         """The class of the node ``name``, which may not be observed."""
         labels = () if node is None else self._projection.of(sorted(node.labels.items()))
-        found = [*self._by_name.get(name, ()), *self._by_label.possible(labels)]
+        found = [*self._by_name.get(name, ()), *self._by_label.meeting(labels)]
         return frozenset(number for number in found if takes_node(self._distinct[number], name, node))

@@ -196,11 +196,15 @@ def _ties(desired: Iterable[NodeDesired]) -> tuple[Tie, ...]:
         for tie in wanted.ties:
             met.setdefault((tie.winner, tie.loser), []).append(tie.pods)
     ties = []
-    for winner, loser in sorted(met):
-        here = met[winner, loser]
+    for (winner, loser), here in sorted(met.items(), key=_tie_order):
         first = sorted((pod for pods in here for pod in pods[:TIE_EXAMPLES]), key=_POD_ORDER)[:TIE_EXAMPLES]
         ties.append(Tie(winner, loser, tuple(first), sum(map(len, here)) or len(here)))
     return tuple(ties)
+
+
+def _tie_order(met: tuple[tuple[PolicyRef, PolicyRef], object]) -> tuple[str, ...]:
+    (winner, loser), _ = met
+    return (winner.namespace, winner.name, loser.namespace, loser.name)
 
 
 def _identity(bases: Mapping[str, Accepted], digests: Mapping[str, str], held: Hold | None) -> str:

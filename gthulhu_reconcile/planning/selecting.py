@@ -53,13 +53,13 @@ class Projection:
 class LabelIndex(Generic[_T]):
     """Items by one of their label requirements: the ``In`` whose values the fewest items share, else an ``Exists``.
 
-    An item that says nothing of what labels must be is always possible.
+    An item that says nothing of what labels must be is tried on all labels.
     """
 
     def __init__(self, items: Sequence[tuple[_T, Sequence[Requirement]]]) -> None:
-        self._by_value: dict[tuple[str, str | None], list[_T]] = {}
-        self._by_key: dict[str, list[_T]] = {}
-        self._unanchored: list[_T] = []
+        self._by_value: dict[tuple[str, str | None], list[_Tried[_T]]] = {}
+        self._by_key: dict[str, list[_Tried[_T]]] = {}
+        self._unanchored: list[_Tried[_T]] = []
         shared = Counter(
             (term.key, value)
             for _, requirements in items
@@ -72,24 +72,41 @@ class LabelIndex(Generic[_T]):
 
     def _add(self, item: _T, requirements: Sequence[Requirement], shared: Mapping[tuple[str, str], int]) -> None:
         named = [term for term in requirements if term.operator is Operator.IN]
+        others = tuple([term for term in requirements if term.operator is not Operator.IN])
+        tried = (item, tuple([(term.key, frozenset(term.values)) for term in named]), others)
         if named:
             anchor = min(named, key=lambda term: sum(shared[term.key, value] for value in term.values))
             for value in dict.fromkeys(anchor.values):
-                self._by_value.setdefault((anchor.key, value), []).append(item)
+                self._by_value.setdefault((anchor.key, value), []).append(tried)
             return
-        key = next((term.key for term in requirements if term.operator is Operator.EXISTS), None)
+        key = next((term.key for term in others if term.operator is Operator.EXISTS), None)
         if key is None:
-            self._unanchored.append(item)
+            self._unanchored.append(tried)
         else:
-            self._by_key.setdefault(key, []).append(item)
+            self._by_key.setdefault(key, []).append(tried)
 
-    def possible(self, labels: Projected) -> list[_T]:
-        """Each item once that may hold of ``labels``; each is still to be tried."""
-        found = self._unanchored.copy()
-        by_value, by_key = self._by_value, self._by_key
+    def meeting(self, labels: Projected) -> list[_T]:
+        """Each item once whose requirements ``labels`` meet."""
+        held = dict(labels)
+        found: list[_T] = []
+        _try(self._unanchored, held, found)
         for label in labels:
-            if label in by_value:
-                found.extend(by_value[label])
-            if label[0] in by_key:
-                found.extend(by_key[label[0]])
+            if label in self._by_value:
+                _try(self._by_value[label], held, found)
+            if label[0] in self._by_key:
+                _try(self._by_key[label[0]], held, found)
         return found
+
+
+_Tried = tuple[_T, tuple[tuple[str, frozenset[str]], ...], tuple[Requirement, ...]]
+"""An item, what it wants by value, and its other requirements."""
+
+
+def _try(tried: Iterable[_Tried[_T]], labels: Mapping[str, str | None], found: list[_T]) -> None:
+    for item, wanted, others in tried:
+        for key, values in wanted:
+            if labels.get(key) not in values:
+                break
+        else:
+            if not others or all_hold(others, labels):
+                found.append(item)
