@@ -99,12 +99,11 @@ def test_a_new_user_without_root_sees_what_can_be_shown_and_why_not_the_rest() -
     assert python is not None, "no Python >= 3.11 with ensurepip that other users may run"
     # Not pytest's own folder: every session of pytest closes that one to others again.
     with tempfile.TemporaryDirectory() as folder:
-        copy, home = Path(folder) / "checkout", Path(folder) / "home"
-        home.mkdir()
+        copy = Path(folder) / "checkout"
         shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        for path in (Path(folder), home, copy, *copy.rglob("*")):
+        for path in (Path(folder), copy, *copy.rglob("*")):
             os.chown(path, 65534, 65534)
-        environment = {**ENVIRONMENT, "PYTHON": python, "HOME": str(home)}
+        environment = {**ENVIRONMENT, "PYTHON": python, "HOME": "/nonexistent"}
         environment.pop("PYTHONPATH")
         command = [*AS_NOBODY, "make", "-C", str(copy), "demo"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
