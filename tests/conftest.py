@@ -7,6 +7,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from requirement import REQUIRE_ALL
 
 settings.register_profile(
     "shared-machine",
@@ -18,8 +19,6 @@ settings.load_profile("shared-machine")
 # pytest-asyncio asks for the current loop before it makes its own; Python below 3.14 then makes one that nobody
 # closes, and the next garbage collection fails whatever test it falls into. Once a loop was set, None is an answer.
 asyncio.set_event_loop(None)
-
-REQUIRE_ALL = os.environ.get("GTHULHU_REQUIRE_ALL") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.settingsfile import Entry, read
+from gthulhu_wire.protection import PROTECTED_UNITS
 
 PREFIX = "GTHULHU_AGENT_"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -250,21 +251,7 @@ SETTINGS = (
         "protected_units",
         _names,
         "a list of names or globs",
-        _is(
-            (
-                "gthulhu-agent.service",
-                "kubelet.service",
-                "containerd.service",
-                "crio.service",
-                "docker.service",
-                "podman.service",
-                "ssh.service",
-                "sshd.service",
-                "systemd-*.service",
-                "dbus*.service",
-                "init.scope",
-            )
-        ),
+        _is(PROTECTED_UNITS),
         "systemd units that node policies never take, unless the control plane's settings release them by name.",
     ),
     Setting(

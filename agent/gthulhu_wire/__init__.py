@@ -4,6 +4,8 @@
     the desired set of a node: its values, its JSON and its digest.
 ``globs``
     what ``*`` and ``?`` mean in names.
+``protection``
+    the units that neither side lets a policy take by accident.
 ``refusals``
     the closed list of codes with which an agent answers no.
 ``documents``

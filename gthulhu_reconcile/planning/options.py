@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gthulhu_wire.globs import any_matches, is_glob, matches
 from gthulhu_wire.intents import Schedule
+from gthulhu_wire.protection import PROTECTED_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,7 @@ class Protection:
     """
 
     namespaces: tuple[str, ...] = ("kube-system",)
-    units: tuple[str, ...] = (
-        "kubelet.service",
-        "containerd.service",
-        "crio.service",
-        "docker.service",
-        "ssh.service",
-        "sshd.service",
-        "gthulhu-agent.service",
-        "systemd-journald.service",
-        "dbus.service",
-        "dbus-broker.service",
-    )
+    units: tuple[str, ...] = PROTECTED_UNITS
     released: tuple[str, ...] = ()
 
     def protects_namespace(self, namespace: str) -> bool:
@@ -87,8 +77,11 @@ class Protection:
         return self.protects_namespace(namespace) and not (namespace in named and namespace in self.released)
 
     def released_units(self, named: tuple[str, ...]) -> tuple[str, ...]:
-        """Those protected units which a node policy whose selector's units are ``named`` may reach, sorted."""
-        return tuple(sorted(unit for unit in set(named) if unit in self.released and self.protects_unit(unit)))
+        """Those of ``named``, a node policy's units, that the operator releases, sorted.
+
+        Whether this list protects them does not matter: an agent's own list may, and it asks for the release.
+        """
+        return tuple(sorted(set(named) & set(self.released)))
 
 
 @dataclass(frozen=True, slots=True)

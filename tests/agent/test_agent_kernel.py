@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from agent_program import PATIENCE, Program, run, serving
+from requirement import missing
 
 from gthulhu_agent.enforcing import sched_attr
 from gthulhu_wire.intents import DesiredSet, Intent, OnDelete, PodRef, PolicyRef, Schedule, Terms
@@ -67,7 +68,7 @@ def until_slices(pid: int, wanted: set[int]) -> None:
 def default(pod: int) -> set[int]:
     """What the kernel gives threads that nobody asked anything for."""
     if not sched_attr.ability().custom_slice:
-        pytest.skip("this kernel keeps no slice per thread; it needs Linux 6.12")
+        missing("this kernel keeps no slice per thread; it needs Linux 6.12")
     return slices(pod)
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 from recorded_host import group_of, process_of
+from requirement import missing
 
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout, layout_at
 from gthulhu_agent.discovery.processes import Entry, Processes
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.discovery.snapshot import GroupKind, Snapshot
 
-REQUIRE_ALL = os.environ.get("GTHULHU_REQUIRE_ALL") == "1"
 pytestmark = pytest.mark.kernel
 
 SLEEP = "import time; time.sleep(600)"
@@ -107,12 +107,6 @@ import os, sys
 sys.stdin.read(1)
 os.execv("/bin/sleep", ["slept-in", "600"])
 """
-
-
-def missing(why: str) -> None:
-    if REQUIRE_ALL:
-        pytest.fail(why)
-    pytest.skip(f"{why}; run as root where cgroups are writable to see it")
 
 
 class Host:

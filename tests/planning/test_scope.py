@@ -144,3 +144,9 @@ def test_a_policy_that_came_twice_is_planned_once() -> None:
     for order in (twice, twice[::-1]):
         made = plan(order, Observed.of(pods(1)), fresh("n1"), ME)
         assert [intent.terms.policy.source for intent in made.desired["n1"]] == ["a.yaml"]
+
+
+def test_a_unit_that_only_the_agent_protects_can_be_released() -> None:
+    """``released`` had no effect on a unit of the agent's own list, so the agent refused it for ever."""
+    protection = Protection(units=(), released=("podman.service",))
+    assert protection.released_units(("podman.service", "restic.service")) == ("podman.service",)
