@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from gthulhu_reconcile import __version__
 from gthulhu_reconcile.model.plan import Action, Guard, Plan
-from gthulhu_reconcile.runtime.connecting import OPERATIONS, OUTCOMES
 from gthulhu_reconcile.runtime.outcomes import Result
+from gthulhu_reconcile.transport.watched_calls import OPERATIONS, OUTCOMES
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _CONVERGENCE = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)

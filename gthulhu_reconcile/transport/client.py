@@ -23,6 +23,7 @@ from gthulhu_reconcile.transport.processes import ProcessReport, read_process
 from gthulhu_reconcile.transport.refusing import refusal
 from gthulhu_reconcile.transport.retrying import Deadlines
 from gthulhu_reconcile.transport.secrets import Secrets
+from gthulhu_reconcile.transport.watched_calls import Observer, watched
 from gthulhu_wire.intents import DesiredSet, canonical_intent, canonical_json
 
 _T = TypeVar("_T")
@@ -55,10 +56,12 @@ class AgentClient:
         fanout: FanOut | None = None,
         secret_file: str | None = None,
         idle_connections: int | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.deadlines = deadlines or Deadlines()
         self.fanout = fanout or FanOut()
         self._secrets = Secrets(secret_file)
+        self._observer = observer
         self._budget = Budget()
         idle = _idle_connections(self.fanout.most) if idle_connections is None else idle_connections
         self._places = Places(idle, self.fanout.most if idle else 0, KEEP_ALIVE_SECONDS)
@@ -78,12 +81,19 @@ class AgentClient:
 
     async def digest(self, agent: Agent, *, more: bool = False) -> Holding:
         """What the agent holds, without the intents. ``more``: another call follows at once."""
-        return _of_node(agent, await self._call(agent, "GET", "/v1/digest", read_holding, more=more))
+        return await self._call(
+            "digest", agent, "GET", "/v1/digest", lambda value: _of_node(agent, read_holding(value)), more=more
+        )
 
     async def desired(self, agent: Agent) -> Accepted:
         """The set that the agent holds; its digest has been worked out anew and is right."""
         return await self._call(
-            agent, "GET", "/v1/desired", lambda value: reports.read_accepted_set(value, agent.node), most=MAX_SET
+            "desired",
+            agent,
+            "GET",
+            "/v1/desired",
+            lambda value: reports.read_accepted_set(value, agent.node),
+            most=MAX_SET,
         )
 
     async def put(self, agent: Agent, desired: DesiredSet, *, adopt: bool = False) -> Holding:
@@ -93,34 +103,49 @@ class AgentClient:
         """
         body, digest = encode(desired)
         path = "/v1/desired?adopt=true" if adopt else "/v1/desired"
-        held = _of_node(agent, await self._call(agent, "PUT", path, read_holding, body=body))
-        if (held.owner, held.token, held.generation) != (desired.owner, desired.token, desired.generation):
-            raise BadAnswer(
-                agent.title, f"it acknowledged generation {held.generation} of '{shown(held.owner)}', not what was sent"
-            )
-        if held.digest != digest:
-            raise BadAnswer(agent.title, "it acknowledged another set than the one that was sent")
-        return held
+        return await self._call(
+            "put",
+            agent,
+            "PUT",
+            path,
+            lambda value: _acknowledged(agent, read_holding(value), desired, digest),
+            body=body,
+        )
 
     async def state(self, agent: Agent) -> reports.AgentState:
         """What became of each intent in the kernel."""
-        return await self._call(agent, "GET", "/v1/state", reports.read_state, most=MAX_SET)
+        return await self._call("state", agent, "GET", "/v1/state", reports.read_state, most=MAX_SET)
 
     async def pods(self, agent: Agent) -> reports.Discovered:
         """The pods that the agent itself discovers on its node."""
         return await self._call(
-            agent, "GET", "/v1/pods", lambda value: reports.read_pods(value, agent.node), most=MAX_SET
+            "pods", agent, "GET", "/v1/pods", lambda value: reports.read_pods(value, agent.node), most=MAX_SET
         )
 
     async def process(self, agent: Agent, pid: int) -> ProcessReport:
         """Where a process belongs, and for each of its threads who wins it and what the kernel says."""
-        return await self._call(agent, "GET", f"/v1/processes/{pid}", read_process, most=MAX_SET)
+        return await self._call("process", agent, "GET", f"/v1/processes/{pid}", read_process, most=MAX_SET)
 
     async def version(self, agent: Agent) -> reports.AgentVersion:
         """Which node, program, kernel and enforcer answer there."""
-        return await self._call(agent, "GET", "/v1/version", reports.read_version)
+        return await self._call("version", agent, "GET", "/v1/version", reports.read_version)
 
     async def _call(
+        self,
+        operation: str,
+        agent: Agent,
+        method: str,
+        path: str,
+        read: Callable[[object], _T],
+        *,
+        body: bytes | None = None,
+        most: int = MAX_HEAD,
+        more: bool = False,
+    ) -> _T:
+        call = self._exchange(agent, method, path, read, body=body, most=most, more=more)
+        return await watched(self._observer, operation, call)
+
+    async def _exchange(
         self,
         agent: Agent,
         method: str,
@@ -225,6 +250,17 @@ def _of_node(agent: Agent, held: Holding) -> Holding:
             agent.title,
             f"the agent at {agent.url} is node '{shown(held.node)}'; gthulhu_node_name says which node a host is",
         )
+    return held
+
+
+def _acknowledged(agent: Agent, held: Holding, sent: DesiredSet, digest: str) -> Holding:
+    _of_node(agent, held)
+    if (held.owner, held.token, held.generation) != (sent.owner, sent.token, sent.generation):
+        raise BadAnswer(
+            agent.title, f"it acknowledged generation {held.generation} of '{shown(held.owner)}', not what was sent"
+        )
+    if held.digest != digest:
+        raise BadAnswer(agent.title, "it acknowledged another set than the one that was sent")
     return held
 
 

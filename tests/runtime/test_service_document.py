@@ -10,9 +10,9 @@ import pytest
 
 from gthulhu_reconcile.model.plan import Action, Guard
 from gthulhu_reconcile.runtime.causes import Cause
-from gthulhu_reconcile.runtime.connecting import OPERATIONS, OUTCOMES
 from gthulhu_reconcile.runtime.metrics import PHASES, RESOURCES, AgentState, Metrics
 from gthulhu_reconcile.runtime.outcomes import Result
+from gthulhu_reconcile.transport.watched_calls import OPERATIONS, OUTCOMES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 LINES = dict(re.findall(r"^\| `([a-z_]+(?:\{[a-z,]+\})?)` \| (.*) \|$", PAGE, re.MULTILINE))
