@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -64,7 +65,8 @@ def save(plan: Plan, path: Path, *, now: datetime | None = None) -> None:
     """Write ``plan`` to ``path``, which then has the whole of it or what it had before.
 
     Raises:
-        UserError: it cannot be written, or is larger than :data:`MAX_BYTES`.
+        UserError: it cannot be written, has something else than a plan (:func:`target`), or the plan is larger than
+            :data:`MAX_BYTES`.
     """
     body = _body(plan, now or datetime.now(UTC))
     if len(body) > MAX_BYTES:
@@ -75,7 +77,44 @@ def save(plan: Plan, path: Path, *, now: datetime | None = None) -> None:
     try:
         _replace(path, content)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
+
+
+def target(path: Path) -> Path:
+    """The file that saving to ``path`` writes: ``path``, or what it is a link to.
+
+    A plan takes the place of nothing but a saved plan or an empty file, so that a slip of the hand costs no policy,
+    inventory or device.
+
+    Raises:
+        UserError: something else is there.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to what is not there; name the file itself") from None
+        return path
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path} is no regular file, and a plan is saved as one; choose another name")
+    if status.st_size and not _begins_as_plan(path):
+        raise UserError(f"{path} has something else than a saved plan, which is not overwritten; choose another name")
+    return path.resolve()
+
+
+def _begins_as_plan(path: Path) -> bool:
+    try:
+        # Not blocking: a FIFO may have taken the place of the file that was looked at.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - descriptor
+            return bool(_parts(file.read(_HEAD))[0])
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written: {error.strerror or error}")
 
 
 def load(path: Path) -> SavedPlan:
@@ -225,7 +264,8 @@ def _document(path: Path, content: bytes) -> dict[str, Any]:
     return document
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(named: Path, content: bytes) -> None:
+    path = target(named)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

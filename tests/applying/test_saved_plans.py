@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,7 +202,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_left_behind(tmp_
     with pytest.raises(UserError, match="cannot be written"):
         save(planned(["n1"]), tmp_path / "none" / "plan.json")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="no regular file"):
         save(planned(["n1"]), tmp_path / "folder")
     assert [one.name for one in tmp_path.iterdir()] == ["folder"]
 
@@ -218,3 +219,53 @@ def test_what_is_sent_is_what_was_saved(tmp_path: Path) -> None:
     save(plan, tmp_path / "plan.json")
     saved: SavedPlan = load(tmp_path / "plan.json")
     assert digest(saved.plan.desired["n1"]) == plan.digests["n1"]
+
+
+@pytest.mark.parametrize("other", ["kind: SchedulingPolicy\n", '{"state":"fresh"}', '{"state":"fresh","checksum":"'])
+def test_saving_overwrote_a_policy_file_that_was_named_by_mistake(tmp_path: Path, other: str) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(other)
+    with pytest.raises(UserError, match="something else than a saved plan"):
+        save(planned(["n1"]), file)
+    (tmp_path / "link").symlink_to(file)
+    with pytest.raises(UserError, match="something else than a saved plan"):
+        save(planned(["n1"]), tmp_path / "link")
+    assert file.read_text() == other
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link", "web.yaml"]
+
+
+def test_saving_replaced_special_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "folder").mkdir()
+    for name in ("fifo", "null", "folder"):
+        with pytest.raises(UserError, match="no regular file"):
+            save(planned(["n1"]), tmp_path / name)
+    assert (tmp_path / "fifo").is_fifo()
+    assert (tmp_path / "null").readlink() == Path("/dev/null")
+    assert (tmp_path / "folder").is_dir()
+
+
+def test_saving_replaced_links_instead_of_what_they_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to("plan.json")
+    with pytest.raises(UserError, match="a link to what is not there"):
+        save(planned(["n1"]), tmp_path / "current")
+    (tmp_path / "plan.json").touch()
+    save(planned(["n1"]), tmp_path / "current")
+    save(planned(["n1"], priority=9), tmp_path / "current")
+    assert (tmp_path / "current").is_symlink()
+    assert load(tmp_path / "plan.json").plan.id == planned(["n1"], priority=9).id
+
+
+async def test_a_store_that_was_damaged_since_the_plan_was_made_makes_it_stale(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    async with fleet(tmp_path, "n1") as (harnesses, _):
+        await harnesses["n1"].put(desired(1, intent("old"), owner=OWNER))
+        await harnesses["n1"].put(desired(2, intent("new"), owner=OWNER))
+        _, head = await harnesses["n1"].get("/v1/digest")
+    save(planned({"n1": Accepted("n1", OWNER, 0, 2, head["digest"], (intent("new"),))}), file)
+    newest = max((tmp_path / "n1" / "state").glob("desired-*.jsonl"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    async with fleet(tmp_path, "n1") as (_, agents), AgentClient() as client:
+        with pytest.raises(StalePlan, match="was whole when the plan was made and is damaged now"):
+            await push_saved(load(file), agents, client, owner=OWNER, rng=Random(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gthulhu_reconcile.applying.planfile import save
+from gthulhu_reconcile.applying.planfile import save, target
 from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.exits import Exit
 from gthulhu_reconcile.cli.names import PROGRAM
@@ -35,6 +35,8 @@ def command(*, out: str | None, **given: object) -> Exit:
     Policies, pods and agents are read; nothing is written but FILE.
     """
     session = start(given, *Output)
+    if out is not None:
+        target(Path(out))  # before minutes are spent on a plan that could not be saved
     try:
         with progress(session.terminal, "planning") as tell:
             planned = asyncio.run(make_plan(session.settings, stdin=sys.stdin.buffer, progress=tell))
