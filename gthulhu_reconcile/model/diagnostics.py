@@ -83,7 +83,7 @@ class Diagnostic:
     snippet: tuple[tuple[int, str], ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """The machine form of design section 5."""
+        """The machine form, as docs/cli.md shows it; keys are added to, never changed."""
         return {
             "code": self.code.value,
             "severity": self.severity.value,

@@ -27,6 +27,7 @@ from gthulhu_reconcile.observing.podfile import STDIN, FileSource
 from gthulhu_reconcile.observing.pods import Observation, PodSource
 from gthulhu_reconcile.planning.observed import Observed
 from gthulhu_reconcile.planning.resolving import Resolution, resolve
+from gthulhu_reconcile.runtime.collecting import collector_paused
 from gthulhu_reconcile.runtime.connecting import PassClient, backoff
 from gthulhu_reconcile.runtime.settings_model import Settings
 from gthulhu_reconcile.transport.agents import Agent
@@ -147,7 +148,8 @@ def _resolved(
     settings: Settings, loaded: Loaded, observed: Observed, at: datetime, unreadable: tuple[str, ...]
 ) -> tuple[tuple[Candidate, ...], Resolution]:
     at_instant = candidates(loaded.policies, at)
-    return at_instant, resolve(at_instant, observed, settings.planning_options(unreadable))
+    with collector_paused():
+        return at_instant, resolve(at_instant, observed, settings.planning_options(unreadable))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gthulhu_reconcile.model.diagnostics import Diagnostic
 from gthulhu_reconcile.model.plan import Guard, Plan
 from gthulhu_reconcile.observing.accepted import identify
 from gthulhu_reconcile.planning.planner import plan as make
+from gthulhu_reconcile.runtime.collecting import collector_paused
 from gthulhu_reconcile.runtime.connecting import PassClient, backoff, connect
 from gthulhu_reconcile.runtime.inputs import Counted, Inputs, Progress, known_agents, load_checked, observe, tell_nobody
 from gthulhu_reconcile.runtime.outcomes import Result
@@ -126,14 +127,15 @@ async def make_plan(
 
 
 def _plan(inputs: Inputs, settings: Settings) -> Plan:
-    return make(
-        inputs.candidates,
-        inputs.observed,
-        inputs.accepted,
-        settings.planning_options(inputs.unreadable),
-        unreachable=inputs.unreachable,
-        resolution=inputs.resolution,
-    )
+    with collector_paused():
+        return make(
+            inputs.candidates,
+            inputs.observed,
+            inputs.accepted,
+            settings.planning_options(inputs.unreadable),
+            unreachable=inputs.unreachable,
+            resolution=inputs.resolution,
+        )
 
 
 async def execute(

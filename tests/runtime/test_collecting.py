@@ -1,0 +1,26 @@
+"""Planning holds Python's collector back, and never leaves it off."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from gthulhu_reconcile.runtime.collecting import collector_paused
+
+
+def test_the_collector_is_off_inside_and_on_again_after_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), collector_paused():
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with collector_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
