@@ -37,6 +37,11 @@ class Session:
         """What the run has come to."""
         return combine(*self.earned)
 
+    @property
+    def only_for_looking(self) -> str:
+        """The option that makes a plan one to look at and not to apply, wherever it was set; empty where none does."""
+        return "--offline" if self.settings.offline else "--at" if self.settings.at is not None else ""
+
     def earn(self, status: Exit) -> None:
         """Note a status; the strongest of all is the run's."""
         self.earned.append(status)

@@ -57,11 +57,9 @@ def command(*, file: str | None, **given: object) -> Exit:
 
 def _check_consent(session: Session) -> None:
     """Refuse before anything is read what could not be done after it."""
-    settings = session.settings
-    if settings.offline or settings.at is not None:
-        option = "--offline" if settings.offline else "--at"
+    if option := session.only_for_looking:
         raise UsageError(f"a plan made with {option} is for looking at and cannot be applied; use 'plan'")
-    if settings.yes:
+    if session.settings.yes:
         return
     if session.output is Output.JSON:
         raise UsageError("-o json asks nobody; apply with --yes, or look with 'plan -o json'")

@@ -15,7 +15,7 @@ from gthulhu_reconcile.cli.names import PROGRAM
 from gthulhu_reconcile.cli.presenting import approval, earn_plan, show_plan, show_refusal
 from gthulhu_reconcile.cli.progress import progress
 from gthulhu_reconcile.cli.session import start
-from gthulhu_reconcile.errors import UserError
+from gthulhu_reconcile.errors import UsageError, UserError
 from gthulhu_reconcile.runtime.reconciling import make_plan
 from gthulhu_reconcile.runtime.settings import Output
 
@@ -35,6 +35,8 @@ def command(*, out: str | None, **given: object) -> Exit:
     Policies, pods and agents are read; nothing is written but FILE.
     """
     session = start(given, *Output)
+    if out is not None and (option := session.only_for_looking):
+        raise UsageError(f"a plan made with {option} is for looking at: it cannot be applied, so --out saves none")
     if out is not None:
         target(Path(out))  # before minutes are spent on a plan that could not be saved
     try:
