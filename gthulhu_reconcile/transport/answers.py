@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from gthulhu_wire.documents import MAX_TEXT
+
 MAX_SHOWN = 300
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_COUNTER = 2**53 - 1
@@ -26,7 +28,11 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an agent says it has stored, without the intents themselves."""
+    """What an agent says it has stored, without the intents themselves.
+
+    Attributes:
+        damaged: the newest set could not be read back: what is told of is an older one, or none.
+    """
 
     node: str
     owner: str
@@ -34,6 +40,7 @@ class Holding:
     generation: int
     digest: str
     count: int
+    damaged: bool = False
 
 
 def read_json(body: bytes) -> object:
@@ -68,6 +75,7 @@ def read_holding(value: object) -> Holding:
         generation=integer(body, "generation"),
         digest=digest,
         count=integer(body, "count"),
+        damaged=flag(body, "damaged"),
     )
 
 
@@ -87,7 +95,32 @@ def rows(body: Mapping[str, object], key: str) -> list[object]:
 
 
 def text(body: Mapping[str, object], key: str, default: str | None = None) -> str:
-    """The string at ``key``."""
+    """The string at ``key``, :func:`sound`. What is only shown to people is read by :func:`line`."""
+    return sound(_string(body, key, default), f"'{key}'")
+
+
+def line(body: Mapping[str, object], key: str, default: str | None = None) -> str:
+    """The string at ``key``, :func:`shown`: names of processes and paths may be any bytes, and of any length."""
+    return shown(_string(body, key, default))
+
+
+def sound(value: str, what: str) -> str:
+    """``value``, which can be hashed, compared and sent on.
+
+    JSON can write half of a surrogate pair, which no encoding of Unicode has: digests and the terminal fail on it.
+    """
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise OddAnswer(f"{what} has half of a surrogate pair") from None
+    if size > MAX_TEXT:
+        raise OddAnswer(f"{what} is {size} bytes long; at most {MAX_TEXT} are taken")
+    if "\0" in value:
+        raise OddAnswer(f"{what} has a NUL byte")
+    return value
+
+
+def _string(body: Mapping[str, object], key: str, default: str | None) -> str:
     value = body.get(key, default)
     if not isinstance(value, str):
         raise OddAnswer(f"'{key}' is {'missing' if value is None else 'not a string'}")
@@ -100,6 +133,28 @@ def integer(body: Mapping[str, object], key: str, default: int | None = None) ->
     if not isinstance(value, int) or isinstance(value, bool):
         raise OddAnswer(f"'{key}' is {'missing' if value is None else 'not an integer'}")
     if not 0 <= value <= _MAX_COUNTER:
+        raise OddAnswer(f"'{key}' is out of range")
+    return value
+
+
+def flag(body: Mapping[str, object], key: str) -> bool:
+    """The truth value at ``key``; absent is False: an older agent does not know the key."""
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise OddAnswer(f"'{key}' is neither true nor false")
+    return value
+
+
+def number(body: Mapping[str, object], key: str) -> int | None:
+    """The whole number at ``key``, negative or not; None where there is none.
+
+    Raises:
+        OddAnswer: it has more digits than JSON numbers keep.
+    """
+    value = body.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if abs(value) > _MAX_COUNTER:
         raise OddAnswer(f"'{key}' is out of range")
     return value
 

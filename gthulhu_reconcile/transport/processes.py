@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gthulhu_reconcile.transport.answers import integer, mapping, rows, shown, text
+from gthulhu_reconcile.transport.answers import integer, line, mapping, number, rows
 from gthulhu_wire.intents import PodRef
 
 
@@ -73,7 +73,7 @@ def _pod(value: object) -> PodRef | None:
     if value is None:
         return None
     row = mapping(value, "'pod'")
-    return PodRef(_word(row, "namespace"), _word(row, "name"), shown(text(row, "uid")))
+    return PodRef(_word(row, "namespace"), _word(row, "name"), line(row, "uid"))
 
 
 def _thread(row: Mapping[str, object]) -> ThreadReport:
@@ -85,18 +85,18 @@ def _thread(row: Mapping[str, object]) -> ThreadReport:
         tid=integer(row, "tid"),
         name=_word(row, "name"),
         winner=None if winner is None else _winner(mapping(winner, "'winner'")),
-        priority=_number(wanted, "priority"),
-        time_slice_ns=_number(wanted, "timeSlice"),
+        priority=number(wanted, "priority"),
+        time_slice_ns=number(wanted, "timeSlice"),
         preempt=preempt if isinstance(preempt, bool) else None,
-        weight=_number(row, "weight"),
+        weight=number(row, "weight"),
         kernel_policy=_word(kernel, "policy") or None,
-        kernel_nice=_number(kernel, "nice"),
-        kernel_time_slice_ns=_number(kernel, "timeSlice"),
+        kernel_nice=number(kernel, "nice"),
+        kernel_time_slice_ns=number(kernel, "timeSlice"),
     )
 
 
 def _winner(row: Mapping[str, object]) -> tuple[str, str]:
-    return _word(row, "namespace"), shown(text(row, "name"))
+    return _word(row, "namespace"), line(row, "name")
 
 
 def _optional(row: Mapping[str, object], key: str) -> Mapping[str, object]:
@@ -106,9 +106,4 @@ def _optional(row: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _word(row: Mapping[str, object], key: str) -> str:
     value = row.get(key)
-    return "" if value is None else shown(text(row, key))
-
-
-def _number(row: Mapping[str, object], key: str) -> int | None:
-    value = row.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return "" if value is None else line(row, key)

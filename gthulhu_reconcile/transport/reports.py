@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gthulhu_reconcile.model.accepted import Accepted
 from gthulhu_reconcile.model.pods import Container, Pod
-from gthulhu_reconcile.transport.answers import OddAnswer, integer, mapping, rows, shown, text
+from gthulhu_reconcile.transport.answers import OddAnswer, integer, line, mapping, number, rows, shown, sound, text
 from gthulhu_wire.documents import WireError, read_desired
 from gthulhu_wire.intents import PodRef, PolicyRef, digest
 
@@ -88,10 +88,10 @@ def read_version(value: object) -> AgentVersion:
         raise OddAnswer("'node' is not a node's name")
     return AgentVersion(
         node=node,
-        version=shown(text(body, "version", "")),
-        api=shown(text(body, "api", "")),
-        enforcer=shown(text(body, "enforcer", "")),
-        kernel=shown(text(body, "kernel", "")),
+        version=line(body, "version", ""),
+        api=line(body, "api", ""),
+        enforcer=line(body, "enforcer", ""),
+        kernel=line(body, "kernel", ""),
     )
 
 
@@ -99,9 +99,10 @@ def read_accepted_set(value: object, node: str) -> Accepted:
     """The set that the agent of ``node`` holds, its digest checked. A fresh agent holds generation 0 of nobody."""
     body = dict(mapping(value, "its answer"))
     claimed = text(body, "digest")
-    said = body.pop("node", node)
+    said = text(body, "node", node)
+    body.pop("node", None)
     if node and said != node:
-        raise OddAnswer(f"it answers for node '{shown(str(said))}'")
+        raise OddAnswer(f"it answers for node '{shown(said)}'")
     owner = text(body, "owner")
     try:
         # The wire's reader wants an owner, because nobody may push without one; nobody holding is not a push.
@@ -112,7 +113,7 @@ def read_accepted_set(value: object, node: str) -> Accepted:
     if found != claimed:
         raise OddAnswer("the digest that it names is not its set's")
     return Accepted(
-        node=node or str(said),
+        node=node or said,
         owner=owner,
         token=held.token,
         generation=held.generation,
@@ -140,13 +141,11 @@ def _pod(row: Mapping[str, object], node: str) -> Pod:
     if not uid:
         raise OddAnswer("a pod has no uid")
     labels = mapping(row.get("labels") or {}, "'labels'")
-    if not all(isinstance(label, str) for label in labels.values()):
-        raise OddAnswer("a label is not a string")
     containers = (mapping(entry, "a container") for entry in rows(row, "containers"))
     return Pod(
         ref=PodRef(namespace=text(row, "namespace", ""), name=text(row, "name", ""), uid=uid),
         node=node,
-        labels={key: str(label) for key, label in labels.items()},
+        labels={sound(key, "a label"): text(labels, key) for key in labels},
         containers=tuple(Container(text(entry, "name", ""), text(entry, "id", "")) for entry in containers),
     )
 
@@ -155,10 +154,10 @@ def read_state(value: object) -> AgentState:
     """What became of each intent in the kernel."""
     body = mapping(value, "its answer")
     return AgentState(
-        node=shown(text(body, "node")),
+        node=line(body, "node"),
         generation=integer(body, "generation"),
-        digest=shown(text(body, "digest")),
-        enforcer=shown(text(body, "enforcer", "")),
+        digest=line(body, "digest"),
+        enforcer=line(body, "enforcer", ""),
         conditions=tuple(_condition(row) for row in rows(body, "conditions")),
         intents=tuple(_intent(mapping(row, "an intent")) for row in rows(body, "intents")),
     )
@@ -166,24 +165,22 @@ def read_state(value: object) -> AgentState:
 
 def _condition(value: object) -> Condition:
     row = mapping(value, "a condition")
-    return Condition(shown(text(row, "type")), shown(text(row, "message", "")), shown(text(row, "cure", "")))
+    return Condition(line(row, "type"), line(row, "message", ""), line(row, "cure", ""))
 
 
 def _intent(row: Mapping[str, object]) -> IntentState:
     policy = mapping(row.get("policy"), "'policy'")
     return IntentState(
         pod=_pod_ref(row.get("pod")),
-        policy=PolicyRef(
-            shown(text(policy, "namespace", "")), shown(text(policy, "name")), shown(text(policy, "source", ""))
-        ),
+        policy=PolicyRef(line(policy, "namespace", ""), line(policy, "name"), line(policy, "source", "")),
         rank=integer(row, "rank"),
-        accepted_since=shown(text(row, "acceptedSince", "")),
-        enforced_since=None if row.get("enforcedSince") is None else shown(text(row, "enforcedSince")),
+        accepted_since=line(row, "acceptedSince", ""),
+        enforced_since=None if row.get("enforcedSince") is None else line(row, "enforcedSince"),
         threads=integer(row, "threads", 0),
         processes=integer(row, "processes", 0),
         effective=_plain(row.get("effective")),
-        weight=_number(row.get("weight")),
-        nice=_number(row.get("nice")),
+        weight=number(row, "weight"),
+        nice=number(row, "nice"),
         refused=tuple(_refused(entry) for entry in rows(row, "refused")),
         expired=row.get("expired") is True,
     )
@@ -191,7 +188,7 @@ def _intent(row: Mapping[str, object]) -> IntentState:
 
 def _refused(value: object) -> str:
     row = mapping(value, "an entry of 'refused'")
-    what, why, cure = (shown(text(row, key, "")) for key in ("what", "why", "cure"))
+    what, why, cure = (line(row, key, "") for key in ("what", "why", "cure"))
     return "; ".join(filter(None, (": ".join(filter(None, (what, why))), cure)))
 
 
@@ -199,7 +196,7 @@ def _pod_ref(value: object) -> PodRef | None:
     if value is None:
         return None
     row = mapping(value, "'pod'")
-    return PodRef(shown(text(row, "namespace", "")), shown(text(row, "name", "")), shown(text(row, "uid")))
+    return PodRef(line(row, "namespace", ""), line(row, "name", ""), line(row, "uid"))
 
 
 def _plain(value: object) -> Mapping[str, object]:
@@ -211,7 +208,3 @@ def _plain(value: object) -> Mapping[str, object]:
         for key, entry in row.items()
         if entry is None or isinstance(entry, str | int | float | bool)
     }
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

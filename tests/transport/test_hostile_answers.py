@@ -73,6 +73,9 @@ BAD = {
     "a negative counter": (always(answer(holding(generation=-1))), "out of range"),
     "a huge counter": (always(answer(holding(generation=2**60))), "out of range"),
     "an odd digest": (always(answer(holding(digest="x" * 64))), "SHA-256"),
+    "half a surrogate pair": (always(answer(holding(owner="x\ud800"))), "'owner' has half of a surrogate pair"),
+    "a NUL": (always(answer(holding(owner="x\0"))), "'owner' has a NUL"),
+    "an endless name": (always(answer(holding(owner="x" * 1025))), "'owner' is 1025 bytes long"),
     "another node": (always(answer(holding(node="node-2"))), "is node 'node-2'"),
     "a redirect": (always(answer(b"", status=302, headers={"Location": "http://127.0.0.1:1/"})), "302"),
     "a plain 404": (always(answer(b"nothing here", status=404)), "is that a gthulhu-agent"),
@@ -96,6 +99,50 @@ async def test_an_answer_that_no_agent_gives_is_a_bad_answer(name: str) -> None:
     async with misbehaving(script) as agent, AgentClient(deadlines=HASTY) as client:
         with pytest.raises(BadAnswer, match=reason):
             await client.digest(agent)
+
+
+def pod(**changed: object) -> dict[str, object]:
+    return {"uid": "u", "labels": {"app": "web"}, "containers": [{"name": "c", "id": "i"}], **changed}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pod(uid="u\ud800"),
+        pod(name="\ud800"),
+        pod(namespace="\0"),
+        pod(labels={"app": "\udfff"}),
+        pod(labels={"\udfff": "web"}),
+        pod(labels={"app": 1}),
+        pod(labels={"app": "x" * 1025}),
+        pod(containers=[{"name": "\ud800"}]),
+        pod(containers=[{"name": "c", "id": "\ud800"}]),
+    ],
+)
+async def test_half_a_surrogate_pair_in_one_pod_does_not_get_as_far_as_the_digest_of_the_fleet(odd: object) -> None:
+    """Encoding it for the digest failed, and with it the pass over all nodes."""
+    good = always(answer({"node": NODE, "pods": [pod()]}))
+    async with misbehaving(good) as agent, AgentClient(deadlines=HASTY) as client:
+        assert len((await client.pods(agent)).pods) == 1
+    async with misbehaving(always(answer({"node": NODE, "pods": [odd]}))) as agent, AgentClient() as client:
+        with pytest.raises(BadAnswer):
+            await client.pods(agent)
+
+
+async def test_a_process_may_be_called_anything_and_is_shown() -> None:
+    told = {"pid": 7, "comm": "x\udc80", "argv0": "/" + "y" * 4000, "group": {"kind": "system", "cgroup": "/\0"}}
+    async with misbehaving(always(answer(told))) as agent, AgentClient(deadlines=HASTY) as client:
+        report = await client.process(agent, 7)
+    assert (report.comm, report.cgroup) == ("x", "/")
+    assert len(report.argv0) == 300
+
+
+async def test_a_number_that_no_clock_can_hold_is_a_bad_answer() -> None:
+    thread = {"tid": 7, "wanted": {"timeSlice": 10**400}}
+    told = {"pid": 7, "group": {}, "threads": [thread]}
+    async with misbehaving(always(answer(told))) as agent, AgentClient(deadlines=HASTY) as client:
+        with pytest.raises(BadAnswer, match="'timeSlice' is out of range"):
+            await client.process(agent, 7)
 
 
 @pytest.mark.parametrize("name", FAILED)
