@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SCHED_GETATTR = {"x86_64": 315, "aarch64": 275, "riscv64": 275}
+from gthulhu_agent.enforcing import sched_attr
 
 
 @dataclass(frozen=True)
@@ -26,27 +24,10 @@ class Measured:
     weight: str
 
 
-class _SchedAttr(ctypes.Structure):
-    _fields_ = (
-        ("size", ctypes.c_uint32),
-        ("policy", ctypes.c_uint32),
-        ("flags", ctypes.c_uint64),
-        ("nice", ctypes.c_int32),
-        ("priority", ctypes.c_uint32),
-        ("runtime", ctypes.c_uint64),
-        ("deadline", ctypes.c_uint64),
-        ("period", ctypes.c_uint64),
-    )
-
-
 def slice_ms(pid: int) -> float | None:
-    """The slice that the kernel reports for a fair thread (sched_getattr runtime, since Linux 6.12)."""
-    number = SCHED_GETATTR.get(platform.machine())
-    attr = _SchedAttr()
-    size = ctypes.sizeof(attr)
-    if number is None or ctypes.CDLL(None).syscall(number, pid, ctypes.byref(attr), size, 0) != 0:
-        return None
-    return int(attr.runtime) / 1e6 if attr.runtime else None
+    """The slice that the kernel reports for a fair thread; None before Linux 6.12."""
+    slice_ns = sched_attr.read(pid).slice_ns
+    return slice_ns / 1e6 if slice_ns else None
 
 
 def weight(cgroup: Path | None) -> str:

@@ -10,6 +10,7 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_NAME, SIGKILL = 1, 15, 9
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> None:
         wake(period, work, out.write)
 
 
-def wake(period_ns: int, work_ns: int, write: object) -> None:
+def wake(period_ns: int, work_ns: int, write: Callable[[str], object]) -> None:
     """Sleep to the next multiple of the period, note the lateness, burn the work, for ever."""
     due = time.monotonic_ns()
     while True:
@@ -44,7 +45,7 @@ def wake(period_ns: int, work_ns: int, write: object) -> None:
         # Python 3.11 sleeps with clock_nanosleep(TIMER_ABSTIME), so the error does not add up.
         time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
         woken = time.monotonic_ns()
-        write(f"{woken} {woken - due}\n")  # type: ignore[operator]  # a text stream's write
+        write(f"{woken} {woken - due}\n")
         while time.monotonic_ns() < woken + work_ns:
             pass
         if woken - due > period_ns:

@@ -10,9 +10,13 @@ from gthulhu_reconcile.runtime.collecting import collector_paused
 
 
 def test_the_collector_is_off_inside_and_on_again_after_an_error() -> None:
-    with pytest.raises(ZeroDivisionError), collector_paused():
-        assert not gc.isenabled()
-        raise ZeroDivisionError
+    def fail() -> None:
+        with collector_paused():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert gc.isenabled()
 
 
