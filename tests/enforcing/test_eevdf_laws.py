@@ -1,4 +1,4 @@
-"""The law: whatever happened, after a revert every value is what its owner wrote last.
+"""The law: whatever happened, orphans or none, after a revert every value is what its owner wrote last.
 
 The owners' values and ours are chosen apart, since a value that is equal to ours cannot be told from it.
 """
@@ -33,6 +33,7 @@ intents = st.lists(
         priority=st.sampled_from([0, 5, 10, -10]),
         time_slice_ns=st.sampled_from([None, 500_000, 700_000]),
         preempt=st.booleans(),
+        orphan=st.booleans(),
     ),
     max_size=3,
     unique_by=lambda intent: intent.key,

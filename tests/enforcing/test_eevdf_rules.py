@@ -9,6 +9,7 @@ import pytest
 from enforcing.fake_kernel import APP, POD, Agent, Crash, FakeKernel, key, wish
 
 from gthulhu_agent.discovery.snapshot import GroupKind
+from gthulhu_agent.enforcing.journal import Journal
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_wire.intents import Schedule
 
@@ -298,13 +299,95 @@ def test_a_thread_that_becomes_realtime_between_look_and_write_is_refused(kernel
     assert state.refused[0].what == "slice"
 
 
-def test_orphan_leaves_the_values_and_forgets_them(kernel: FakeKernel, agent: Agent) -> None:
+def test_orphan_leaves_the_values_and_revert_still_takes_them_back(
+    kernel: FakeKernel, agent: Agent, journal: Path
+) -> None:
     tid = kernel.spawn(APP, "upf")
     agent.apply(wish(priority=10, time_slice_ns=500_000, orphan=True))
+    kernel.writes.clear()
+    before = journal.read_bytes()
+    agent.apply()
     agent.apply()
     assert (kernel.tasks[tid].slice_ns, kernel.tree[POD].weight) == (500_000, 736)
-    assert agent.enforcer.revert() == 0
-    assert (kernel.tasks[tid].slice_ns, kernel.tree[POD].weight) == (500_000, 736)
+    assert (kernel.writes, journal.read_bytes()) == ([], before)
+    assert Agent(kernel, journal).enforcer.revert() == 2
+    assert (kernel.tasks[tid].slice_ns, kernel.tree[POD].weight) == (0, 79)
+
+
+def test_an_orphan_that_comes_back_again_and_again_does_not_multiply(
+    kernel: FakeKernel, agent: Agent, journal: Path
+) -> None:
+    """The agent's own values were taken for the owner's: 1024, 524, 268, 137."""
+    tid = kernel.spawn(APP, "upf")
+    kernel.spawn(APP, "other")
+    nice, weight = wish("nice", priority=5, command="^upf$", orphan=True), wish(priority=10, orphan=True)
+    for _ in range(3):
+        for intent in (nice, weight):
+            agent.apply(intent)
+            agent.apply()
+            agent = Agent(kernel, journal)
+    assert kernel.tree[POD].weight == 736
+    agent.apply(nice)
+    assert kernel.tasks[tid].nice == -5
+    agent.enforcer.revert()
+    assert (kernel.tasks[tid].nice, kernel.tree[POD].weight) == (0, 79)
+
+
+def test_an_orphans_children_stay_as_they_were_born_and_go_back_with_it(
+    kernel: FakeKernel, agent: Agent, journal: Path
+) -> None:
+    parent = kernel.spawn(APP, "upf")
+    selected = wish(command="^upf$", time_slice_ns=500_000, orphan=True)
+    agent.apply(selected)
+    agent.apply()
+    child = kernel.fork(parent, "worker")
+    agent.apply(wish("other", command="^nothing$", preempt=True))
+    assert kernel.tasks[child].slice_ns == 500_000
+    kernel.exit(parent)
+    agent.apply()
+    kernel.tasks[child].comm = "upf"
+    agent = Agent(kernel, journal)
+    agent.apply(selected)
+    agent.apply()
+    assert kernel.tasks[child].slice_ns == 500_000
+    assert agent.enforcer.revert() == 1
+    assert kernel.tasks[child].slice_ns == 0
+
+
+def test_an_owners_word_to_an_orphan_is_what_is_scaled_and_comes_back(kernel: FakeKernel, agent: Agent) -> None:
+    kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10, orphan=True))
+    agent.apply()
+    kernel.tree[POD].weight = 20
+    agent.apply()
+    assert kernel.tree[POD].weight == 20
+    agent.apply(wish(priority=10, orphan=True))
+    assert kernel.tree[POD].weight == 186
+    agent.enforcer.revert()
+    assert kernel.tree[POD].weight == 20
+
+
+def test_an_orphans_cgroup_and_threads_are_forgotten_when_they_go(
+    kernel: FakeKernel, agent: Agent, journal: Path
+) -> None:
+    pid = kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10, time_slice_ns=500_000, orphan=True))
+    agent.apply()
+    kernel.exit(pid)
+    kernel.make(POD, 100)
+    agent.apply()
+    other = kernel.spawn(APP, "other")
+    agent.apply(wish("two", time_slice_ns=700_000))
+    memory, _ = Journal(journal, "boot-1").load()
+    assert ([thread.tid for thread in memory.threads], memory.cgroups) == ([other], {})
+
+
+def test_a_priority_that_is_dropped_from_an_orphaning_policy_is_put_back(kernel: FakeKernel, agent: Agent) -> None:
+    """Orphans are what a policy that goes leaves; what a policy that stays no longer asks for goes back."""
+    tid = kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10, time_slice_ns=500_000, orphan=True))
+    agent.apply(wish(time_slice_ns=500_000, orphan=True))
+    assert (kernel.tasks[tid].slice_ns, kernel.tree[POD].weight) == (500_000, 79)
 
 
 def test_revert_takes_back_even_what_would_be_orphaned(kernel: FakeKernel, agent: Agent) -> None:

@@ -59,7 +59,8 @@ class Eevdf:
         """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`."""
         matched = [(binding, match_threads(binding, self._patterns)) for binding in bindings]
         parts = [Part(*both, placed) for both, placed in zip(matched, place(matched), strict=True)]
-        ended = {key for binding in bindings for key in binding.ended}
+        present = {rule.intent for binding in bindings for rule in binding.rules}
+        present.update(key for binding in bindings for key in binding.ended)
         ability, why = self._ability()
 
         of_weights = weight_wishes(parts)
@@ -72,15 +73,15 @@ class Eevdf:
             slices=ability is not None and ability.custom_slice,
             nice=ability is not None and ability.nice_back,
         )
-        threads = Round() if ability is None else self._look(wishes, parts, ThreadWriter(self._tasks, ability))
+        threads = Round() if ability is None else self._look(wishes, parts, present, ThreadWriter(self._tasks, ability))
         conditions = self._remember(threads, weights)
 
         self._weights.write(weights)
         unseen = self._unseen(parts, unsure)
-        self._weights.release(of_weights.keys() | unseen.cgroups, ended, weights, everything=False)
+        self._weights.release(of_weights.keys() | unseen.cgroups, present, weights, everything=False)
         if ability is not None:
             kept = {one.wish.thread for one in wishes.bound} | unseen.threads
-            self._finish(kept, ended, ThreadWriter(self._tasks, ability), threads)
+            self._finish(kept, present, ThreadWriter(self._tasks, ability), threads)
         if threads.changed or weights.changed:
             conditions = self._save() or conditions
         self._count(threads, weights)
@@ -129,10 +130,13 @@ class Eevdf:
         except OSError as error:
             return None, (refused_thread("slice", error),)
 
-    def _look(self, wishes: ThreadWishes, parts: Iterable[Part], writer: ThreadWriter) -> Round:
+    def _look(
+        self, wishes: ThreadWishes, parts: Iterable[Part], present: Collection[IntentKey], writer: ThreadWriter
+    ) -> Round:
         bound = [one.wish for one in wishes.bound]
         known = {wish.thread.tid for wish in (*bound, *wishes.bystanders)}
-        return self._threads.look(bound, (*wishes.bystanders, *self._moved_away(parts, known)), writer)
+        bystanders = (*wishes.bystanders, *self._moved_away(parts, known))
+        return self._threads.look(bound, bystanders, present, writer)
 
     def _moved_away(self, parts: Iterable[Part], known: set[int]) -> Iterable[Wish]:
         """Children of the host's processes in cgroups of their own, as a login's session or a timer's job has them."""
@@ -179,11 +183,11 @@ class Eevdf:
             ),
         )
 
-    def _finish(self, kept: set[TaskId], ended: set[IntentKey], writer: ThreadWriter, threads: Round) -> None:
+    def _finish(self, kept: set[TaskId], present: set[IntentKey], writer: ThreadWriter, threads: Round) -> None:
         self._threads.write(threads, writer)
-        released = self._threads.release(kept, ended, writer, threads, everything=False)
+        released = self._threads.release(kept, present, writer, threads, everything=False)
         self._threads.sweep(released, self._cgroups.threads, writer, threads)
-        self._threads.forget_dead(threads.found.keys(), writer)
+        self._threads.forget_dead(threads.found.keys(), present, self._cgroups.threads, writer, threads)
 
     def _save(self) -> tuple[str, ...]:
         try:

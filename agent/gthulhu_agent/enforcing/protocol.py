@@ -82,7 +82,8 @@ class Enforcer(Protocol):
         """Make the kernel be as the bindings say; what they no longer hold is put back as it was.
 
         Level-triggered: it is called with the whole wish each time, and twice with the same does nothing twice.
-        Threads in none of the bindings whose former rule said ``orphan`` are let go as they are.
+        Threads whose intent said ``orphan`` and is in no binding any more are left as they are, and what they were
+        before stays remembered for the next intent that takes them and for :meth:`revert`.
 
         Args:
             bindings: the whole wish.

@@ -77,7 +77,8 @@ class ThreadRecord:
         cgroup: where it was seen; empty where it shares its cgroup with strangers.
         since: clock ticks from boot to the first write, before which nothing was forked that has our values.
         intent: whose wish holds it.
-        orphan: once it is held no more, it stays as it is and is forgotten.
+        orphan: once it is held no more, it stays as it is. What its owner had is remembered all the same: whoever
+            holds it again starts from that, and revert brings it back.
         slice: in nanoseconds, 0 for the kernel's default; None where it was left alone.
         nice: None where it was left alone.
     """

@@ -49,13 +49,13 @@ class Round:
     drifted: list[TaskId] = field(default_factory=list)
     threads_set: int = 0
     restored: int = 0
-    forgotten: int = 0
+    adopted: int = 0
     refusals: list[Refused] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether the journal has anything new to learn. A child born right is not: its parent is there."""
-        return bool(self.writes or self.restored or self.forgotten)
+        return bool(self.writes or self.restored or self.adopted)
 
 
 class Threads:
@@ -66,13 +66,22 @@ class Threads:
         self._records = records
         self._judged: set[TaskId] = set()
 
-    def look(self, wishes: Sequence[Wish], bystanders: Iterable[Wish], writer: ThreadWriter) -> Round:
+    def look(
+        self,
+        wishes: Sequence[Wish],
+        bystanders: Iterable[Wish],
+        present: Collection[IntentKey],
+        writer: ThreadWriter,
+    ) -> Round:
         """Decide for each wished thread, and for those of the same groups that no rule takes.
 
-        The latter are looked at once: if they were born with values of ours, they get their parent's original ones.
+        The latter are looked at once: if they were born with values of ours, they get their parent's original ones,
+        unless their parent is an orphan itself: then they stay as they are too.
         """
         done = Round()
         lineage: Lineage | None = None
+        of_present: Lineage | None = None
+        held = {wish.thread for wish in wishes}
         decided: list[tuple[Wish, Attributes, ThreadRecord | None]] = []
         # All of descent first: deciding changes the records that it is judged by.
         for wish in (*wishes, *self._unjudged(bystanders)):
@@ -85,9 +94,11 @@ class Threads:
                 continue
             record = self._records.get(wish.thread)
             if record is None and self._records and now.policy in FAIR:
-                lineage = lineage or Lineage(self._records.values(), self._tasks)
-                born = lineage.inherited(wish.thread, wish.pid, wish.cgroup, slice_ns=now.slice_ns, nice=now.nice)
-                record = born_record(wish, born)
+                if wish.thread in held:
+                    family = lineage = lineage or Lineage(self._records.values(), self._tasks)
+                else:
+                    family = of_present = of_present or Lineage(self._records_of(present), self._tasks)
+                record = _born(wish, now, family)
             decided.append((wish, now, record))
         for wish, now, record in decided:
             self._decide(wish, now, record, done)
@@ -125,7 +136,7 @@ class Threads:
     def release(
         self,
         kept: Collection[TaskId],
-        ended: Collection[IntentKey],
+        present: Collection[IntentKey],
         writer: ThreadWriter,
         done: Round,
         *,
@@ -133,15 +144,14 @@ class Threads:
     ) -> list[ThreadRecord]:
         """Put back every remembered thread that is not in ``kept``; those that need it no more.
 
-        Orphans are forgotten as they are, unless their intent ended by itself or ``everything`` goes back. What
-        cannot be put back now (a thread that has become realtime) stays remembered.
+        Orphans, whose intent is not ``present``, stay as they are and remembered, unless ``everything`` goes back.
+        What cannot be put back now (a thread that has become realtime) stays remembered too.
         """
         released: list[ThreadRecord] = []
         for record in [record for record in self._records.values() if record.id not in kept]:
-            if record.orphan and not everything and record.intent not in ended:
-                self._remember(record.id, None)
-                done.forgotten += 1
-            elif self._restore(record, writer, done):
+            if _is_orphaned(record, present) and not everything:
+                continue
+            if self._restore(record, writer, done):
                 self._remember(record.id, None)
                 released.append(record)
         return released
@@ -174,11 +184,45 @@ class Threads:
                 self._restore_stray(tid, strays[tid], lineage, writer, done)
             seen.update(fresh)
 
-    def forget_dead(self, alive: Collection[TaskId], writer: ThreadWriter) -> None:
-        """Drop what is remembered about threads that have ended; ``alive`` are known not to have."""
-        for thread in [thread for thread in self._records if thread not in alive]:
-            if not writer.is_there(thread):
-                del self._records[thread]
+    def forget_dead(
+        self,
+        alive: Collection[TaskId],
+        present: Collection[IntentKey],
+        members: Callable[[str], Iterable[int]],
+        writer: ThreadWriter,
+        done: Round,
+    ) -> None:
+        """Drop what is remembered about threads that have ended; ``alive`` are known not to have.
+
+        Children of orphans are in no wish, so it is here that they take over what is remembered of their parent.
+        """
+        dead = [thread for thread in self._records if thread not in alive and not writer.is_there(thread)]
+        orphans = [self._records[thread] for thread in dead if _is_orphaned(self._records[thread], present)]
+        self._adopt(orphans, members, writer, done)
+        for thread in dead:
+            del self._records[thread]
+
+    def _records_of(self, present: Collection[IntentKey]) -> Iterable[ThreadRecord]:
+        return (record for record in self._records.values() if not _is_orphaned(record, present))
+
+    def _adopt(
+        self,
+        dead: Sequence[ThreadRecord],
+        members: Callable[[str], Iterable[int]],
+        writer: ThreadWriter,
+        done: Round,
+    ) -> None:
+        if not dead:
+            return
+        lineage = Lineage(dead, self._tasks)
+        known = {thread.tid for thread in self._records}
+        homes = {record.cgroup: record for record in dead if record.cgroup}
+        for cgroup, parent in homes.items():
+            for tid in members(cgroup):
+                stray = None if tid in known else self._stray(tid, cgroup, parent.intent, lineage, writer)
+                if stray is not None:
+                    self._remember(stray.id, replace(stray, orphan=True))
+                    done.adopted += 1
 
     def _unjudged(self, bystanders: Iterable[Wish]) -> list[Wish]:
         everyone = {wish.thread: wish for wish in bystanders}
@@ -224,20 +268,34 @@ class Threads:
         return not written.refused
 
     def _restore_stray(self, tid: int, cgroup: str, lineage: Lineage, writer: ThreadWriter, done: Round) -> None:
+        record = self._stray(tid, cgroup, ("", "", ""), lineage, writer)
+        if record is not None:
+            self._restore(record, writer, done)
+
+    def _stray(
+        self, tid: int, cgroup: str, intent: IntentKey, lineage: Lineage, writer: ThreadWriter
+    ) -> ThreadRecord | None:
         try:
             start, now = self._tasks.start(tid), writer.read(tid)
         except OSError:
-            return
+            return None
         if start is None or now is None or now.policy not in FAIR:
-            return
-        stray = Wish(TaskId(tid, start), self._tasks.process(tid), cgroup, ("", "", ""))
-        born = lineage.inherited(stray.thread, stray.pid, cgroup, slice_ns=now.slice_ns, nice=now.nice)
-        record = born_record(stray, born)
-        if record is not None:
-            self._restore(record, writer, done)
+            return None
+        return _born(Wish(TaskId(tid, start), self._tasks.process(tid), cgroup, intent), now, lineage)
 
     def _remember(self, thread: TaskId, record: ThreadRecord | None) -> None:
         if record is None:
             self._records.pop(thread, None)
         else:
             self._records[thread] = record
+
+
+def _is_orphaned(record: ThreadRecord, present: Collection[IntentKey]) -> bool:
+    """Whether it is left as it is: what its intent holds no more goes back as long as that is in the set itself."""
+    return record.orphan and record.intent not in present
+
+
+def _born(wish: Wish, now: Attributes, family: Lineage) -> ThreadRecord | None:
+    """What is to be remembered of a thread that nothing is remembered of: what it has from its ``family``."""
+    born = family.inherited(wish.thread, wish.pid, wish.cgroup, slice_ns=now.slice_ns, nice=now.nice)
+    return born_record(wish, born)

@@ -56,13 +56,12 @@ class WeightRound:
     rebased: list[str] = field(default_factory=list)
     weights_set: int = 0
     restored: int = 0
-    forgotten: int = 0
     refusals: list[Refused] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether the journal has anything new to learn."""
-        return bool(self.writes or self.restored or self.forgotten)
+        return bool(self.writes or self.restored)
 
     def refuse(self, path: str, refused: Refused) -> None:
         """Note that the kernel did not take the weight of ``path``."""
@@ -121,14 +120,12 @@ class Weights:
                 done.refuse(write.path, not_kept("weight", wanted, now))
 
     def release(
-        self, kept: Collection[str], ended: Collection[IntentKey], done: WeightRound, *, everything: bool
+        self, kept: Collection[str], present: Collection[IntentKey], done: WeightRound, *, everything: bool
     ) -> None:
         """Put back every remembered weight that is not in ``kept``, as threads are."""
         self._forget_gone()
         for record in [record for record in self._records.values() if record.path not in kept]:
-            if record.orphan and not everything and not set(record.intents) & set(ended):
-                self._remember(record.path, None)
-                done.forgotten += 1
+            if record.orphan and not everything and not any(intent in present for intent in record.intents):
                 continue
             try:
                 done.restored += self._restore(record)
