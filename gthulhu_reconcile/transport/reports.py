@@ -1,4 +1,8 @@
-"""What agents report beyond the head of their set, as values. Keys that we do not know are ignored: newer agents'."""
+"""What agents report beyond the head of their set, as values.
+
+Keys that we do not know are ignored, for a newer agent may say more. Only inside of an intent they are refused, by
+:mod:`gthulhu_wire.documents`: such a key could narrow what the intent selects.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from gthulhu_reconcile.model.pods import Container, Pod
 from gthulhu_reconcile.transport.answers import OddAnswer, integer, line, mapping, number, rows, shown, sound, text
 from gthulhu_wire.documents import WireError, read_desired
 from gthulhu_wire.intents import PodRef, PolicyRef, digest
+
+_SET = ("owner", "token", "generation", "digest", "intents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +103,16 @@ def read_version(value: object) -> AgentVersion:
 
 def read_accepted_set(value: object, node: str) -> Accepted:
     """The set that the agent of ``node`` holds, its digest checked. A fresh agent holds generation 0 of nobody."""
-    body = dict(mapping(value, "its answer"))
+    body = mapping(value, "its answer")
     claimed = text(body, "digest")
     said = text(body, "node", node)
-    body.pop("node", None)
     if node and said != node:
         raise OddAnswer(f"it answers for node '{shown(said)}'")
     owner = text(body, "owner")
     try:
         # The wire's reader wants an owner, because nobody may push without one; nobody holding is not a push.
-        held = read_desired({**body, "owner": owner or "nobody"})
+        known = {key: body[key] for key in _SET if key in body}
+        held = read_desired({**known, "owner": owner or "nobody"})
     except WireError as error:
         raise OddAnswer(f"its set breaks the contract: {shown(str(error))}") from None
     found = digest(held.intents)

@@ -194,6 +194,18 @@ async def test_a_set_whose_digest_is_not_its_own_is_refused() -> None:
             await client.desired(agent)
 
 
+async def test_a_key_of_a_newer_agent_beside_its_set_is_ignored_and_inside_of_an_intent_refused() -> None:
+    """Every unknown key was refused, against what the module says: a newer agent was a node that nobody could read."""
+    held = desired(1, intent())
+    body = {**held.as_json(), "node": NODE, "storedAt": "2026-01-31T08:00:00Z"}
+    async with misbehaving(always(answer(body))) as agent, AgentClient(deadlines=HASTY) as client:
+        assert (await client.desired(agent)).intents == held.intents
+    row = {**held.intents[0].as_json(), "namespaces": ["shop"]}
+    async with misbehaving(always(answer({**body, "intents": [row]}))) as agent, AgentClient() as client:
+        with pytest.raises(BadAnswer, match="namespaces"):
+            await client.desired(agent)
+
+
 async def test_nothing_in_a_refusal_steers_the_terminal() -> None:
     refusal = {"code": "bad-request", "message": "\x1b[2Jall\nis\x07 well" + "!" * 5000, "cure": 7}
     async with (
