@@ -77,6 +77,7 @@ def read_url(text: str) -> str:
         raise ValueError(f"'{text}' must end after the port; the paths of the API are appended to it")
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("an address has neither blanks nor control characters")
+    _resolvable(host)
     return http_url(parts.scheme, host, port)
 
 
@@ -86,11 +87,21 @@ def http_url(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{shown}" if port is None else f"{scheme}://{shown}:{port}"
 
 
+def _resolvable(host: str) -> None:
+    # The resolver encodes names in this way, and what it raises where it cannot is no OSError.
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"'{host}' is no host's name: between dots are 1 to 63 characters") from None
+
+
 def _socket(text: str) -> str:
     path = text.removeprefix(SOCKET_PREFIX)
     path = path.removeprefix("//") if path.startswith("///") else path
     if not path.startswith("/"):
         raise ValueError(f"'{text}' must name an absolute path, as in unix:/run/gthulhu-agent/agent.sock")
+    if not path.isprintable():
+        raise ValueError("the path of a Unix socket has no control characters here")
     if len(path.encode()) > MAX_SOCKET_PATH:
         raise ValueError(f"the path of a Unix socket has at most {MAX_SOCKET_PATH} bytes")
     return SOCKET_PREFIX + path

@@ -189,6 +189,9 @@ class AgentClient:
             raise AgentUnreachable(agent.title, f"no connection within {self.deadlines.connect:g} s") from None
         except TimeoutError:
             raise AgentUnreachable(agent.title, f"no answer within {seconds:.3g} s") from None
+        except UnicodeError as error:
+            # An address that the resolver cannot encode must cost its own node and no other.
+            raise BadAnswer(agent.title, f"{shown(agent.url)} cannot be asked: {shown(str(error))}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise _translated(agent, error) from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gthulhu_reconcile.errors import AgentRefused
 from gthulhu_reconcile.transport.agents import Agent
+from gthulhu_reconcile.transport.answers import shown
 from gthulhu_wire.refusals import Refusal
 
 MAX_SECRET = 4096
@@ -38,6 +39,9 @@ def _read(agent: Agent, path: str) -> str:
             content = file.read(MAX_SECRET + 1)
     except OSError as error:
         raise _unusable(agent, path, error.strerror or str(error)) from error
+    except ValueError as error:
+        # A NUL in the path, or what no file system's encoding has.
+        raise _unusable(agent, path, str(error)) from error
     line = content.split(b"\n", 1)[0].strip()
     if len(content) > MAX_SECRET:
         raise _unusable(agent, path, f"it has more than {MAX_SECRET} bytes")
@@ -49,4 +53,6 @@ def _read(agent: Agent, path: str) -> str:
 
 
 def _unusable(agent: Agent, path: str, problem: str) -> AgentRefused:
-    return AgentRefused(agent.title, Refusal.UNAUTHENTICATED.value, f"secret file {path} cannot be used: {problem}")
+    return AgentRefused(
+        agent.title, Refusal.UNAUTHENTICATED.value, f"secret file {shown(path)} cannot be used: {shown(problem)}"
+    )

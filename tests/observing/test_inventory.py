@@ -179,6 +179,9 @@ def test_a_pattern_never_fails_in_another_way_and_never_grows_beyond_its_bound(t
         ("all:\n  hosts:\n    a: {gthulhu_node_name: 7}\n", Code.WRONG_TYPE, (3, 28), "must be a string"),
         ("all:\n  hosts:\n    a: {gthulhu_node_labels: {x: 1}}\n", Code.WRONG_TYPE, (3, 34), "'x' must be"),
         ("all:\n  hosts:\n    a: {gthulhu_agent_url: 'ftp://a'}\n", Code.BAD_FORMAT, (3, 28), "http://"),
+        ("all:\n  hosts:\n    a: {gthulhu_agent_url: 'http://a..b:1'}\n", Code.BAD_FORMAT, (3, 28), "1 to 63"),
+        ("all:\n  hosts:\n    a: {ansible_host: a..b}\n", Code.BAD_FORMAT, (3, 23), "1 to 63"),
+        (f"all:\n  hosts:\n    {'a' * 64}:\n", Code.BAD_FORMAT, (3, 70), "1 to 63"),
         ("all:\n  hosts:\n    a: {ansible_host: '{{ x }}'}\n", Code.NOT_SUPPORTED, (3, 23), "template"),
         ("all:\n  hosts:\n    a: {ansible_host: !vault x}\n", Code.UNSAFE_YAML, (3, 23), "!vault"),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,11 @@ def test_an_address_has_one_form(text: str, url: str) -> None:
         "http://a b",
         "http://a\x1b",
         "http://[::1",
+        "http://a..b:18080",
+        f"http://{'a' * 64}.example",
+        "http://.example",
+        "unix:/run/a\0b",
+        "unix:/run/\ud800",
         "unix:relative",
         "unix:/" + "a" * 200,
     ],
@@ -53,13 +60,17 @@ def test_a_folder_is_no_address() -> None:
     assert not looks_like_url("inventory/")
 
 
-@given(st.text())
+@given(st.text() | st.text().map("http://{}".format) | st.text(alphabet="a.-[]:1").map("http://{}".format))
 def test_reading_an_address_never_fails_in_another_way(text: str) -> None:
     try:
         url = read_url(text)
     except ValueError:
         return
-    assert Agent("", url).base.startswith("http")
+    agent = Agent("", url)
+    assert agent.base.startswith("http")
+    if agent.socket_path is None:
+        assert urlsplit(url).hostname
+        str(urlsplit(url).hostname).encode("idna")
 
 
 def test_places_are_first_come_and_free_again_when_idle() -> None:

@@ -128,3 +128,21 @@ def test_the_body_is_what_the_wire_reads_and_its_digest_is_in_it() -> None:
     decoded = json.loads(body)
     assert read_desired(decoded) == pushed
     assert decoded["digest"] == named == digest(pushed.intents)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+async def test_a_secret_file_that_no_file_can_be_called_costs_its_own_node_only(name: str) -> None:
+    """It was a ValueError, which no visit expects: nobody was visited."""
+    agent = Agent("n1", "http://127.0.0.1:1", secret_file=name)
+    async with AgentClient() as client:
+        with pytest.raises(AgentRefused, match=r"secret file .* cannot be used") as caught:
+            await client.digest(agent)
+    assert caught.value.reason.isprintable()
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_a_host_that_the_resolver_cannot_encode_costs_its_own_node_only(host: str) -> None:
+    """It was a UnicodeError out of getaddrinfo, which no visit expects: nobody was visited."""
+    async with AgentClient() as client:
+        with pytest.raises(BadAnswer, match="cannot be asked"):
+            await client.digest(Agent("n1", f"http://{host}:18080"))
