@@ -8,7 +8,7 @@ has moved since it was planned, also backwards, which generations alone could no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gthulhu_reconcile.applying.outcomes import NodeOutcome, Outcome, PushResult
@@ -24,6 +24,8 @@ from gthulhu_wire.refusals import Refusal
 
 Report = Callable[[NodeOutcome], None]
 """Called once per node, as outcomes come."""
+BeforeSending = Callable[[], Awaitable[None]]
+"""Awaited each time before a node is sent its set; what it raises ends the push, wrapped in an exception group."""
 
 _BY_CODE = {Refusal.STALE_GENERATION.value: Outcome.STALE, Refusal.FOREIGN_OWNER.value: Outcome.FOREIGN}
 
@@ -38,6 +40,7 @@ async def push(
     rng: Rng,
     backoff: Backoff | None = None,
     report: Report | None = None,
+    before_sending: BeforeSending | None = None,
 ) -> PushResult:
     """Bring every changed node of ``plan`` to its desired set. What goes wrong on one node is that node's outcome.
 
@@ -54,7 +57,7 @@ async def push(
     changed = plan.changed_nodes
     told = [by_node[node] for node in changed if node in by_node]
     orders = _orders(plan, owner, token)
-    visitor = _Visitor(client, orders, rng, backoff or Backoff(), report)
+    visitor = _Visitor(client, orders, rng, backoff or Backoff(), report, before_sending=before_sending)
     outcomes = [
         *(visitor.reported(_without_agent(node)) for node in changed if node not in by_node),
         *await client.fanout.visit(told, visitor.visit),
@@ -96,12 +99,15 @@ class _Visitor:
         rng: Rng,
         backoff: Backoff,
         report: Report | None,
+        *,
+        before_sending: BeforeSending | None,
     ) -> None:
         self._client = client
         self._orders = orders
         self._rng = rng
         self._backoff = backoff
         self._report = report
+        self._before_sending = before_sending
 
     async def visit(self, agent: Agent) -> NodeOutcome:
         """One node's outcome, whatever happens there."""
@@ -113,7 +119,7 @@ class _Visitor:
         async def once() -> tuple[Outcome, Holding]:
             nonlocal tries
             tries += 1
-            return await _deliver(self._client, agent, order)
+            return await _deliver(self._client, agent, order, self._before_sending)
 
         try:
             outcome, held = await persist(
@@ -136,7 +142,9 @@ class _Visitor:
         return outcome
 
 
-async def _deliver(client: AgentClient, agent: Agent, order: _Order) -> tuple[Outcome, Holding]:
+async def _deliver(
+    client: AgentClient, agent: Agent, order: _Order, before_sending: BeforeSending | None
+) -> tuple[Outcome, Holding]:
     held = await client.digest(agent, more=True)
     if held.owner == order.desired.owner and held.digest == order.digest:
         return Outcome.ALREADY, held
@@ -148,6 +156,8 @@ async def _deliver(client: AgentClient, agent: Agent, order: _Order) -> tuple[Ou
         )
     if not fits(order.base, held):
         raise AgentRefused(agent.title, Refusal.STALE_GENERATION.value, moved(order.base, held))
+    if before_sending is not None:
+        await before_sending()
     return Outcome.ACKNOWLEDGED, await client.put(agent, order.desired, adopt=order.adopt)
 
 

@@ -1,4 +1,7 @@
-"""Executing a saved plan: it has to be unused and to fit what holds, and is spent before the first byte is sent."""
+"""Executing a saved plan: it has to be unused and to fit what holds, and is spent before the first set is sent.
+
+Nodes that do not answer or refuse before they are sent anything spend nothing: what was approved can be tried again.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +35,50 @@ async def push_saved(
 
     Raises:
         Held: a guard stopped the plan; it is not spent.
-        StalePlan: a node has moved since (the plan is not spent, and nothing is sent to any node), or it is used.
-        UserError: it cannot be marked as used.
+        StalePlan: a node has moved since (the plan is not spent), or it is used; nothing is sent to any node.
+        UserError: it cannot be marked as used; nothing is sent to any node.
     """
     if saved.plan.held is not None:
         raise Held(saved.plan.held.message)
     known = tuple(agents)
     await ensure_fresh(saved.plan, known, client, rng=rng, backoff=backoff)
-    await asyncio.to_thread(mark_used, saved)
-    return await push(saved.plan, known, client, owner=owner, token=token, rng=rng, backoff=backoff, report=report)
+    spending = _Spending(saved)
+    try:
+        return await push(
+            saved.plan,
+            known,
+            client,
+            owner=owner,
+            token=token,
+            rng=rng,
+            backoff=backoff,
+            report=report,
+            before_sending=spending.done,
+        )
+    except ExceptionGroup:
+        if (refusal := spending.refusal) is not None:
+            raise refusal from None
+        raise
+
+
+class _Spending:
+    """Marks the plan as used, once for all nodes, and lets none be sent anything before that is on disk."""
+
+    def __init__(self, saved: SavedPlan) -> None:
+        self._saved = saved
+        self._task: asyncio.Task[None] | None = None
+
+    async def done(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(asyncio.to_thread(mark_used, self._saved))
+        # Shielded: the deadline of the node that came first must not end it for all the others.
+        await asyncio.shield(self._task)
+
+    @property
+    def refusal(self) -> BaseException | None:
+        """Why the plan could not be spent."""
+        ended = self._task is not None and self._task.done() and not self._task.cancelled()
+        return self._task.exception() if ended and self._task is not None else None
 
 
 async def ensure_fresh(

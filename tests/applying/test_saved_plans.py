@@ -17,12 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gthulhu_reconcile.applying import planfile
+from gthulhu_reconcile.applying.outcomes import Outcome
 from gthulhu_reconcile.applying.planfile import SavedPlan, load, load_for_show, mark_used, save
 from gthulhu_reconcile.applying.saved import push_saved
 from gthulhu_reconcile.errors import GthulhuError, StalePlan, UserError
 from gthulhu_reconcile.model.accepted import Accepted
 from gthulhu_reconcile.model.plan import Plan
+from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.client import AgentClient
+from gthulhu_reconcile.transport.retrying import Backoff
 from gthulhu_wire.intents import digest
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
@@ -101,6 +104,42 @@ async def test_a_stale_plan_is_sent_to_no_node_and_not_spent(tmp_path: Path) -> 
             await push_saved(load(file), agents, client, owner=OWNER, rng=Random(1))
         assert (await harnesses["n1"].get("/v1/digest"))[1]["generation"] == 0
     assert not load(file).used
+
+
+async def test_a_plan_that_no_node_was_sent_was_spent(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    async with fleet(tmp_path, "n1") as (_, agents), AgentClient() as client:
+        save(planned(["n1"]), file)
+        nobody = (Agent("n1", "http://127.0.0.1:1"),)
+        for unable in ((), nobody):
+            result = await push_saved(load(file), unable, client, owner=OWNER, rng=Random(1), backoff=Backoff(tries=1))
+            assert {outcome.outcome for outcome in result.nodes} == {Outcome.UNREACHABLE}
+            assert not load(file).used
+        assert (await push_saved(load(file), agents, client, owner=OWNER, rng=Random(1))).failed == ()
+    assert load_for_show(file).used
+
+
+async def test_a_plan_that_another_owner_holds_everywhere_was_spent(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    async with fleet(tmp_path, "n1") as (harnesses, agents), AgentClient() as client:
+        held = desired(1, intent())
+        await harnesses["n1"].put(held)
+        save(planned({"n1": Accepted("n1", OWNER, held.token, 1, digest(held.intents), held.intents)}), file)
+        result = await push_saved(load(file), agents, client, owner="renamed", rng=Random(1))
+        assert [outcome.outcome for outcome in result.nodes] == [Outcome.FOREIGN]
+    assert not load(file).used
+
+
+async def test_a_plan_that_cannot_be_marked_is_sent_to_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    async with fleet(tmp_path, "n1", "n2") as (harnesses, agents), AgentClient() as client:
+        save(planned(["n1", "n2"]), file)
+        saved = load(file)
+        mark_used(saved)
+        with pytest.raises(StalePlan, match="applied before"):
+            await push_saved(saved, agents, client, owner=OWNER, rng=Random(1))
+        for harness in harnesses.values():
+            assert (await harness.get("/v1/digest"))[1]["generation"] == 0
 
 
 async def test_of_two_who_apply_one_plan_at_once_one_wins(tmp_path: Path) -> None:
