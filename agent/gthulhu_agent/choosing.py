@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gthulhu_agent.enforcing.choose import EnforcerUnavailable, choose, eevdf
+from gthulhu_agent.enforcing.journal import exists
 from gthulhu_agent.enforcing.protocol import Enforcer
 from gthulhu_agent.errors import AgentError
 
@@ -30,7 +31,7 @@ def put_back(state_dir: Path) -> int:
         AgentError: the kernel or the disk does not let us.
     """
     journal = state_dir / JOURNAL
-    if not journal.exists():
+    if not exists(journal):
         return 0
     try:
         return eevdf(journal=journal).revert()

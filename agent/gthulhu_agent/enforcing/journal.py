@@ -1,7 +1,8 @@
 """What was there before, on disk: so that a killed and restarted agent puts back the right values.
 
 It is written before the kernel is, so whatever the kernel says is the original, or a value that the journal names
-as ours. A file that does not read as it was written is put aside and its last good copy is taken.
+as ours. There are two files, and both are written before the kernel is: a copy that lagged behind would take our own
+values for their owners'. One that does not read as it was written is put aside, and the other is taken.
 """
 
 from __future__ import annotations
@@ -40,36 +41,27 @@ class Journal:
 
     def __init__(self, path: Path, boot: str) -> None:
         self._path = path
-        self._copy = path.with_name(path.name + ".last")
+        self._copy = _copy_of(path)
         self._boot = boot
         self._saved: bytes | None = None
 
     def load(self) -> tuple[Memory, tuple[str, ...]]:
         """What was saved last, and what people must know about it."""
         conditions: list[str] = []
-        for path in (self._path, self._copy):
-            try:
-                data = _read(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                conditions.append(f"{path} cannot be read: {error.strerror}")
-                continue
-            try:
-                memory = _decode(data, self._boot)
-            except (ValueError, TypeError, KeyError, IndexError):
-                conditions.append(_put_aside(path))
-                continue
-            if path == self._path:
-                self._saved = data
-            elif conditions:
-                conditions.append(f"went on with the last good copy, {path}; what changed after it is not known")
-            return memory, tuple(conditions)
-        if conditions:
+        found = [self._load(path, conditions) for path in (self._path, self._copy)]
+        good = [loaded for loaded in found if loaded is not None]
+        if conditions and not good:
             conditions.append(
                 "no good copy is left: values that stand in the kernel now are taken as their owners' own"
             )
-        return Memory(), tuple(conditions)
+        elif conditions:
+            conditions.append(f"went on with {self._copy if found[0] is None else self._path}, which is whole")
+        if not good:
+            return Memory(), tuple(conditions)
+        memory, data = good[0]
+        if all(loaded is not None and loaded[1] == data for loaded in found):
+            self._saved = data
+        return memory, tuple(conditions)
 
     def save(self, memory: Memory) -> None:
         """Make ``memory`` durable; nothing is written where nothing changed.
@@ -80,27 +72,35 @@ class Journal:
         data = _encode(memory, self._boot)
         if data == self._saved:
             return
-        new = self._path.with_name(self._path.name + ".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            _write_durably(new, data)
-            self._keep_copy()
-            new.replace(self._path)
+            self._saved = None
+            # What load prefers comes last: until then the former state is what is saved.
+            _replace(self._copy, data)
+            _replace(self._path, data)
             _sync_directory(self._path.parent)
         except OSError as error:
             raise JournalError(error.errno, f"{self._path} cannot be written: {error.strerror}") from error
         self._saved = data
 
-    def _keep_copy(self) -> None:
-        if self._saved is None:
-            return
-        link = self._path.with_name(self._path.name + ".link")
-        link.unlink(missing_ok=True)
+    def _load(self, path: Path, conditions: list[str]) -> tuple[Memory, bytes] | None:
         try:
-            os.link(self._path, link)
+            data = _read(path)
         except FileNotFoundError:
-            return
-        link.replace(self._copy)
+            return None
+        except OSError as error:
+            conditions.append(f"{path} cannot be read: {error.strerror}")
+            return None
+        try:
+            return _decode(data, self._boot), data
+        except (ValueError, TypeError, KeyError, IndexError):
+            conditions.append(_put_aside(path))
+            return None
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything to put back from a journal at ``path``."""
+    return path.exists() or _copy_of(path).exists()
 
 
 def boot_id(proc: Path = Path("/proc")) -> str:
@@ -111,17 +111,23 @@ def boot_id(proc: Path = Path("/proc")) -> str:
         return ""
 
 
+def _copy_of(path: Path) -> Path:
+    return path.with_name(path.name + ".last")
+
+
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_MAX_BYTES + 1)
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def _replace(path: Path, data: bytes) -> None:
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _sync_directory(path: Path) -> None:
