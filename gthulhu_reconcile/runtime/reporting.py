@@ -41,6 +41,7 @@ class Reporter:
         self._log = log
         self._wall = wall
         self._pushed: dict[str, tuple[str, tuple[Intent, ...]]] = {}
+        self._sent: Plan | None = None
         self._failing: dict[str, str] = {}
         self._findings: dict[str, frozenset[Diagnostic]] = {}
         self._suspended: dict[str, float] = {}
@@ -60,10 +61,23 @@ class Reporter:
                 write("input is wrong", code=diagnostic.code.value, where=place(diagnostic))
         self._findings[source] = frozenset(diagnostics)
 
+    def sending(self, plan: Plan) -> None:
+        """The plan is about to be executed.
+
+        From here on what its nodes hold is known only by what they acknowledge: a set may arrive and its answer be
+        lost, or the pass be cut short, and the next pass must not take our own set for somebody else's.
+        """
+        self._drift(plan)
+        self._sent = plan
+        for node in plan.changed_nodes:
+            self._pushed.pop(node, None)
+
     def ended(self, outcome: PassResult) -> Ended:
         """Tell of a pass that made a plan; how it ended in a sentence."""
         self.findings("inputs", outcome.diagnostics)
-        self._drift(outcome.plan)
+        if outcome.plan is not self._sent:
+            self._drift(outcome.plan)
+        self._sent = None
         self._metrics.planned(outcome.plan)
         for phase, seconds in outcome.seconds.items():
             self._metrics.duration.labels(phase).observe(seconds)

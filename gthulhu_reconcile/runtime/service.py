@@ -187,9 +187,10 @@ class Service:
             self._client = connect(self._settings, observer=self._metrics.requested)
         before = await self._watch.rest()
 
-        async def unchanged(_planned: Planned) -> bool:
+        async def unchanged(planned: Planned) -> bool:
             if not must_go_through and (await self._watch.look()).changed(before):
                 raise Superseded("the files changed while the plan was made")
+            self._reporter.sending(planned.plan)
             return True
 
         now = datetime.now(UTC)
