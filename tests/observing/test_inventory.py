@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -286,6 +288,40 @@ def test_a_wrong_address_is_told() -> None:
 
 def test_ten_thousand_hosts_are_read_at_once(tmp_path: Path) -> None:
     assert len(found(tmp_path, hosts_yml="all: {hosts: {'n[0001:9999]': {gthulhu_node_labels: {a: b}}}}\n")) == 9999
+
+
+def chain(names: Sequence[str]) -> str:
+    return "".join(f"{above}: {{children: {{{below}: }}}}\n" for above, below in pairwise(names))
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["downwards", "upwards"])
+def test_a_chain_of_groups_longer_than_the_stack_is_read(tmp_path: Path, order: int) -> None:
+    """It was a RecursionError."""
+    names = [f"g{number}" for number in range(3000)]
+    lines = chain(names).splitlines(keepends=True)[::order]
+    text = f"{''.join(lines)}top: {{vars: {{gthulhu_agent_port: 1}}, children: {{g0: }}}}\ng2999: {{hosts: {{a: }}}}\n"
+    assert found(tmp_path, hosts_yml=text)[0].url == "http://a:1"
+
+
+def test_a_diamond_of_groups_does_not_cost_twice_as_much_with_each_level(tmp_path: Path) -> None:
+    """Each way through it was gone: 2 ** 40 of them would not have ended."""
+    levels = [
+        f"{side}{level}: {{children: {{a{level + 1}: , b{level + 1}: }}, vars: {{gthulhu_agent_port: {level + 1}}}}}\n"
+        for level in range(40)
+        for side in "ab"
+    ]
+    text = f"{''.join(levels)}a40: {{hosts: {{n: }}}}\n"
+    assert found(tmp_path, hosts_yml=text)[0].url == "http://n:40"
+
+
+def test_a_long_circle_of_groups_is_told(tmp_path: Path) -> None:
+    text = chain([*(f"g{number}" for number in range(1500)), "g0"])
+    assert "inside of itself" in wrong(tmp_path, hosts_yml=text).message
+
+
+def test_groups_nested_deeper_than_any_inventory_are_told_and_no_recursion_error(tmp_path: Path) -> None:
+    text = "all: " + "{children: {g: " * 2000 + "}}" * 2000
+    assert wrong(tmp_path, hosts_json=text).code is Code.TOO_LARGE
 
 
 @given(st.binary(max_size=120))

@@ -61,6 +61,8 @@ class Groups:
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
         self.hosts: dict[str, Host] = {}
+        self._parents: set[str] = set()
+        self._depths: dict[str, int] = {}
 
     def group(self, name: str) -> Group:
         """The group of that name, there from now on."""
@@ -72,9 +74,11 @@ class Groups:
 
     def adopt(self, parent: str, child: str) -> bool:
         """Make ``child`` a child of ``parent``; False where that would make a circle."""
-        if child in self._above(parent):
+        if child == parent or (child in self._parents and child in self._above(parent)):
             return False
         self.group(child).parents.add(parent)
+        self._parents.add(parent)
+        self._depths.clear()
         return True
 
     def members(self, name: str) -> tuple[Host, ...]:
@@ -118,6 +122,15 @@ class Groups:
         return (self._depth(name), value if isinstance(value, int) else 1, name)
 
     def _depth(self, name: str) -> int:
-        if name == ALL:
-            return 0
-        return 1 + max((self._depth(parent) for parent in self.groups[name].parents), default=0)
+        """Groups from the outermost one to ``name``, by the longest way; each group is worked out once."""
+        waiting = [name]
+        while waiting:
+            last = waiting[-1]
+            parents = () if last == ALL else self.groups[last].parents
+            unknown = [parent for parent in parents if parent not in self._depths]
+            if unknown:
+                waiting += unknown
+                continue
+            self._depths[last] = 0 if last == ALL else 1 + max((self._depths[parent] for parent in parents), default=0)
+            waiting.pop()
+        return self._depths[name]
