@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
-from gthulhu_reconcile.observing.ansible.files import Reader
+from gthulhu_reconcile.observing.ansible.files import OURS, Reader
 from gthulhu_reconcile.observing.ansible.ranges import MAX_HOSTS, expand
 from gthulhu_reconcile.observing.inventory import agents
 from gthulhu_reconcile.transport.agents import Agent
@@ -248,6 +248,43 @@ def test_a_plugin_is_warned_about(tmp_path: Path) -> None:
     )
     assert [agent.node for agent in named] == ["a"]
     assert [(one.code, one.severity) for one in diagnostics] == [(Code.NOT_SUPPORTED, Severity.WARNING)]
+
+
+MISSPELT = "gthulhu_agent_ulr: 'http://127.0.0.1:18090'"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("hosts_yml", f"all:\n  hosts:\n    n1: {{{MISSPELT}}}\n", (3, 10)),
+        ("hosts_yml", f"all:\n  vars:\n    {MISSPELT}\n  hosts: {{n1: }}\n", (3, 5)),
+        ("group_vars__all_yml", f"---\n{MISSPELT}\n", (2, 1)),
+        ("host_vars__n1__main_yml", f"---\n{MISSPELT}\n", (2, 1)),
+    ],
+)
+def test_a_misspelt_variable_is_warned_about_and_not_ignored(
+    tmp_path: Path, name: str, text: str, place: tuple[int, int]
+) -> None:
+    """All that was said is that nobody answers where the agent had never been."""
+    folder = written(
+        tmp_path, **{"hosts_yml": "all: {hosts: {n1: {gthulhu_node_name: n1, other_url: x}}}\n", name: text}
+    )
+    named, (told,) = agents([folder])
+    assert [agent.url for agent in named] == ["http://n1:18080"]
+    assert (told.code, told.severity, told.suggestion) == (Code.UNKNOWN_KEY, Severity.WARNING, "gthulhu_agent_url")
+    assert (told.span.line, told.span.column) == place
+
+
+def test_a_variable_like_none_that_is_read_is_warned_about_with_those_that_are(tmp_path: Path) -> None:
+    _, (told,) = agents([written(tmp_path, hosts_yml="all: {hosts: {n1: {gthulhu_zzz: 1}}}\n")])
+    assert (told.severity, told.suggestion) == (Severity.WARNING, "")
+    assert "gthulhu_agent_port" in told.hint
+
+
+def test_the_page_has_each_variable_that_is_read_and_no_other() -> None:
+    page = (EXAMPLE.parent / "docs" / "inventory.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert {row.split("`")[1] for row in rows} == OURS
 
 
 def test_vaulted_passwords_are_nobodys_business_here(tmp_path: Path) -> None:

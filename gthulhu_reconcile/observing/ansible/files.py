@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from gthulhu_reconcile.loading import yamltree
 from gthulhu_reconcile.loading.document import Document, Value
+from gthulhu_reconcile.loading.resemblance import resembling
 from gthulhu_reconcile.loading.source import shown, whole_file
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
 from gthulhu_reconcile.observing.ansible.groups import ALL, Groups, Variables, Written
@@ -26,6 +29,7 @@ OURS = frozenset(
     }
 )
 """The variables that are read; all others are Ansible's or the roles' business."""
+_PREFIX = "gthulhu_"
 YAML = (".yml", ".yaml", ".json")
 _IGNORED = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")
 """What Ansible itself overlooks in an inventory folder."""
@@ -48,7 +52,7 @@ class Reader:
     def source(self, path: str) -> None:
         """One ``-i`` of Ansible: a hosts file or a folder of them."""
         place = Path(path)
-        if place.is_dir():
+        if _is_folder(place):
             self._folder(place, 0)
             self._beside[place] = None
         else:
@@ -66,7 +70,7 @@ class Reader:
         for entry in self._entries(place):
             if entry.name.startswith(".") or entry.name in _VARIABLE_FOLDERS or entry.name.endswith(_IGNORED):
                 continue
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 self._hosts_file(entry)
             elif depth < _MAX_DEPTH:
                 self._folder(entry, depth + 1)
@@ -168,6 +172,9 @@ class Reader:
         if not isinstance(value, dict):
             self.found.append(document.diagnose(Code.WRONG_TYPE, pointer, "variables must be a mapping"))
             return {}
+        for name in value:
+            if name.startswith(_PREFIX) and name not in OURS:
+                self.found.append(_unknown(document, (*pointer, name), name))
         return {name: Written(value[name], document, (*pointer, name)) for name in value if name in OURS}
 
     def _variables_beside(self, place: Path) -> None:
@@ -176,7 +183,7 @@ class Reader:
                 group.files.update(self._variables(document, (), document.value))
         # A folder of all groups' or hosts' files is listed once: hosts may be many.
         hosts = place / "host_vars"
-        if not hosts.is_dir():
+        if not stat.S_ISDIR(self._mode(hosts)):
             return
         named = self.groups.hosts
         for stem in dict.fromkeys(_stem(entry) for entry in self._entries(hosts)):
@@ -187,12 +194,26 @@ class Reader:
     def _variable_files(self, place: Path) -> Iterator[Document]:
         """Documents of ``place``, ``place.yml`` … and of the files in the folder ``place``."""
         for path in (place, *(place.with_name(place.name + suffix) for suffix in (".yml", ".yaml", ".json"))):
-            if path.is_dir():
+            mode = self._mode(path)
+            if stat.S_ISDIR(mode):
                 for entry in self._entries(path):
-                    if entry.is_file() and not entry.name.startswith(".") and entry.suffix in ("", *YAML):
+                    named = not entry.name.startswith(".") and entry.suffix in ("", *YAML)
+                    if named and stat.S_ISREG(self._mode(entry)):
                         yield from self._variable_file(entry)
-            elif path.is_file():
+            elif stat.S_ISREG(mode):
                 yield from self._variable_file(path)
+
+    def _mode(self, path: Path) -> int:
+        """What ``path`` is; 0 where nothing is there, and where it cannot be looked at, which is told."""
+        try:
+            return path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return 0
+        except OSError as error:
+            # A group may have a name that no file can have.
+            if error.errno != errno.ENAMETOOLONG:
+                self._refuse(path, Code.UNREADABLE, f"cannot be read: {error.strerror or error}")
+            return 0
 
     def _variable_file(self, path: Path) -> Iterator[Document]:
         data = self._bytes(path)
@@ -214,8 +235,9 @@ class Reader:
         try:
             with path.open("rb") as file:
                 return file.read(LIMITS.file_bytes + 1)
-        except OSError as error:
-            self._refuse(path, Code.UNREADABLE, f"cannot be read: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            problem = error.strerror if isinstance(error, OSError) else ""
+            self._refuse(path, Code.UNREADABLE, f"cannot be read: {problem or error}")
             return None
 
     def _documents(self, data: bytes, path: Path) -> tuple[Document, ...]:
@@ -228,6 +250,21 @@ class Reader:
             if not opaque or (problem.span.line, problem.span.column) in places:
                 self.found.append(problem)
         return documents
+
+
+def _unknown(document: Document, pointer: Pointer, name: str) -> Diagnostic:
+    # No error: the same inventory deploys the agents, and a role may have variables that this program does not read.
+    known = sorted(word for word in OURS if word.startswith(_PREFIX))
+    suggestion = resembling(name, known)
+    return document.diagnose(
+        Code.UNKNOWN_KEY,
+        pointer,
+        f"{shown(name)} is no variable that is read here",
+        key=True,
+        severity=Severity.WARNING,
+        hint="" if suggestion else f"known are {', '.join(known)}",
+        suggestion=suggestion,
+    )
 
 
 def _foreign(path: Path, data: bytes) -> str:
@@ -244,8 +281,16 @@ def _foreign(path: Path, data: bytes) -> str:
     return ""
 
 
+def _is_folder(path: Path) -> bool:
+    """False as well where it cannot be looked at: reading it is what says why."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _stem(entry: Path) -> str:
-    return entry.name if entry.is_dir() or entry.suffix not in YAML else entry.name.removesuffix(entry.suffix)
+    return entry.name if _is_folder(entry) or entry.suffix not in YAML else entry.name.removesuffix(entry.suffix)
 
 
 def _ours(document: Document) -> Iterator[tuple[int, int]]:
