@@ -71,7 +71,15 @@ def take(resources: Mapping[str, Iterable[Path]]) -> Fingerprint:
                 )
                 if stat.S_ISDIR(status.st_mode):
                     directories.add(found)
-    return Fingerprint(marks, tuple(sorted(directory for directory in directories if Path(directory).is_dir())))
+    return Fingerprint(marks, tuple(sorted(filter(_is_directory, directories))))
+
+
+def _is_directory(path: str) -> bool:
+    # Path.is_dir raises where a mount is stale or a directory may not be entered, before Python 3.14.
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - as above
+    except (OSError, ValueError):
+        return False
 
 
 def _below(top: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -86,5 +94,6 @@ def _below(top: str) -> Iterator[tuple[str, os.stat_result]]:
             if stat.S_ISDIR(status.st_mode) and depth < _MAX_DEPTH:
                 with os.scandir(path) as entries:
                     waiting += [(entry.path, depth + 1) for entry in entries if entry.name != ".git"]
-        except OSError:
+        except (OSError, ValueError):
+            # ValueError: no file can have this name (a NUL in it).
             continue
