@@ -66,7 +66,8 @@ class Program:
 def environment(folder: Path) -> dict[str, str]:
     """This process's, without settings of ours and with a home in ``folder``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GTHULHU_")}
-    return {**kept, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "xdg")}
+    lock = {"GTHULHU_AGENT_ENFORCER_LOCK": str(folder / "run/enforcer.lock")}
+    return {**kept, **lock, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "xdg")}
 
 
 @contextmanager

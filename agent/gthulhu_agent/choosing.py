@@ -8,6 +8,7 @@ from gthulhu_agent.enforcing.choose import EnforcerUnavailable, choose, eevdf
 from gthulhu_agent.enforcing.journal import exists
 from gthulhu_agent.enforcing.protocol import Enforcer
 from gthulhu_agent.errors import AgentError
+from gthulhu_agent.hostlock import claimed
 
 JOURNAL = "eevdf.journal"
 
@@ -24,17 +25,19 @@ def find_enforcer(name: str, state_dir: Path) -> Enforcer:
         raise AgentError(f"enforcer {name}: {error}", error.cure) from error
 
 
-def put_back(state_dir: Path) -> int:
+def put_back(state_dir: Path, lock: Path | None) -> int:
     """Put back whatever an agent with this state folder has changed, by any enforcer; the number of things.
 
     Raises:
+        AlreadyRunning: an agent with another state folder enforces on this host.
         AgentError: the kernel or the disk does not let us.
     """
     journal = state_dir / JOURNAL
     if not exists(journal):
         return 0
     try:
-        return eevdf(journal=journal).revert()
+        with claimed(lock):
+            return eevdf(journal=journal).revert()
     except OSError as error:
         raise AgentError(
             f"not everything could be put back: {error}", "run it as the user that the agent runs as, or as root"

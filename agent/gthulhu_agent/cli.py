@@ -62,7 +62,7 @@ def _serve(config: str | None, **options: object) -> None:
 
 
 @cli.command("revert")
-@_with_settings("state_dir")
+@_with_settings("state_dir", "enforcer_lock")
 def _revert(config: str | None, **options: object) -> None:
     """Put back everything that was changed in the kernel, and keep hands off until ``resume``.
 

@@ -3,7 +3,7 @@
 ::
 
     AgentError                exit 1: something on this machine stands in the way
-    ├── AlreadyRunning        another agent has the state folder or the socket
+    ├── AlreadyRunning        another agent has the state folder, the socket or the lock of enforcers
     ├── NotStored             the desired set could not be written; the former one still holds
     └── UsageError            exit 64: the command line, a setting or the file that it is in is wrong
 """
@@ -22,7 +22,7 @@ class AgentError(Exception):
 
 
 class AlreadyRunning(AgentError):  # noqa: N818 - says what is the matter
-    """Another agent has the state folder or the socket."""
+    """Another agent has the state folder, the socket or the lock of enforcers."""
 
 
 class NotStored(AgentError):  # noqa: N818 - says what is the matter

@@ -23,7 +23,8 @@ def revert(settings: Settings) -> Told:
     """Put everything back, and keep hands off until :func:`resume`.
 
     Raises:
-        AgentError: the running agent does not answer, or the kernel does not let us.
+        AgentError: the running agent does not answer, another one enforces on this host, or the kernel does not let
+            us.
     """
     try:
         state = statedir.StateDirectory.claim(settings.state_dir)
@@ -37,7 +38,7 @@ def revert(settings: Settings) -> Told:
             DesiredStore(state.path).mark_reverted(True)
         except NotStored as error:
             warning = f"{error}: an agent that is started here will enforce again"
-        return Told(put_back(state.path), warning)
+        return Told(put_back(state.path, settings.enforcer_lock), warning)
 
 
 def resume(settings: Settings) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import ExitStack
+from pathlib import Path
 
 import structlog
 
@@ -22,6 +24,7 @@ from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Enforcer
 from gthulhu_agent.engine import Clock, Engine, Scanner
 from gthulhu_agent.errors import AgentError
+from gthulhu_agent.hostlock import claimed
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.secret import Secret
 from gthulhu_agent.settings import Settings
@@ -38,10 +41,13 @@ def serve(settings: Settings) -> None:
         AgentError: it cannot run; with its cure.
     """
     secret = None if settings.secret_file is None else Secret(secrets.read(settings.secret_file))
-    with statedir.StateDirectory.claim(settings.state_dir) as state:
+    with ExitStack() as held:
+        state = held.enter_context(statedir.StateDirectory.claim(settings.state_dir))
         enforcer = find_enforcer(settings.enforcer, state.path)
         if enforcer.name == "none":
-            _put_back_former(state)
+            _put_back_former(state, settings.enforcer_lock)
+        else:
+            held.enter_context(claimed(settings.enforcer_lock))
         listener = listen(settings.listen, secret=secret is not None, socket_mode=settings.socket_mode)
         try:
             asyncio.run(_run(settings, state, enforcer, listener, secret))
@@ -49,12 +55,12 @@ def serve(settings: Settings) -> None:
             listener.close()
 
 
-def _put_back_former(state: statedir.StateDirectory) -> None:
+def _put_back_former(state: statedir.StateDirectory, lock: Path | None) -> None:
     """An agent that only measures now leaves nothing of the time when it did more."""
     try:
-        count = put_back(state.path)
+        count = put_back(state.path, lock)
     except AgentError as error:
-        _log.error("what the former enforcer had set stays", error=str(error))
+        _log.error("what the former enforcer had set stays", error=str(error), cure=error.cure)
     else:
         if count:
             _log.info("put back what the former enforcer had set", things=count)

@@ -32,6 +32,7 @@ class Settings:
     state_dir: Path
     node: str
     enforcer: str
+    enforcer_lock: Path | None
     pod_file: Path | None
     secret_file: Path | None
     socket_mode: int
@@ -187,6 +188,15 @@ def _default_state_dir(environ: Mapping[str, str]) -> Path:
     return Path(base) / "gthulhu-agent"
 
 
+def _default_enforcer_lock(environ: Mapping[str, str]) -> Path | None:
+    if os.geteuid() == 0:
+        return Path("/run/gthulhu/enforcer.lock")
+    # Without root an agent reaches its own user's processes only, and without a folder of that user's alone whatever
+    # it locked could be locked by others.
+    base = environ.get("XDG_RUNTIME_DIR")
+    return Path(base) / "gthulhu/enforcer.lock" if base else None
+
+
 def _default_node(_environ: Mapping[str, str]) -> str:
     return socket.gethostname()
 
@@ -217,6 +227,13 @@ SETTINGS = (
         "auto, eevdf or none",
         _is("auto"),
         "Way into the kernel; auto takes the best that the kernel and the agent's rights allow.",
+    ),
+    Setting(
+        "enforcer_lock",
+        _path,
+        "a path",
+        _default_enforcer_lock,
+        "File that the one agent of this node that enforces has locked; the same for every agent of the node.",
     ),
     Setting(
         "pod_file",
