@@ -20,7 +20,7 @@ from gthulhu_reconcile.observing.accepted import identify
 from gthulhu_reconcile.observing.asking import asked
 from gthulhu_reconcile.planning.observed import Observed
 from gthulhu_reconcile.runtime.connecting import PassClient, backoff, connect
-from gthulhu_reconcile.runtime.inputs import LOCAL, known_agents, load_checked, observe
+from gthulhu_reconcile.runtime.inputs import LOCAL, find_agents, load_checked, observe
 from gthulhu_reconcile.runtime.settings import Settings
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.processes import ProcessReport
@@ -68,19 +68,19 @@ async def look(
         return replace(looked, states=await _states_of(settings, client, nodes))
 
 
-async def ask_nodes(settings: Settings, tell: Tell) -> tuple[NodeStatus, ...]:
-    """The status of every node that the settings name, sorted.
+async def ask_nodes(settings: Settings, tell: Tell) -> tuple[tuple[NodeStatus, ...], tuple[Diagnostic, ...]]:
+    """The status of every node that the settings name, sorted; and what the inventory is warned about.
 
     Raises:
         UserError: the inventory has errors, or ``--offline`` forbids to ask.
     """
     _must_ask(settings)
     async with connect(settings, read_only=True) as client:
-        agents, silent = await _named_agents(settings, client)
+        agents, silent, warned = await _named_agents(settings, client)
         wanted = [agent for agent in agents if settings.planning_options().plans_node(agent.node)]
         found = await _statuses(settings, client, wanted, tell)
     lost = [NodeStatus(each.node, silence=each.reason) for each in silent]
-    return tuple(sorted((*found, *lost), key=lambda node: node.node))
+    return tuple(sorted((*found, *lost), key=lambda node: node.node)), warned
 
 
 async def ask_process(settings: Settings, node: str | None, pid: int, tell: Tell) -> ProcessReport:
@@ -94,7 +94,7 @@ async def ask_process(settings: Settings, node: str | None, pid: int, tell: Tell
     _must_ask(settings)
     tell("observe", 0, 1)
     async with connect(settings, read_only=True) as client:
-        agents, silent = await _named_agents(settings, client)
+        agents, silent, _ = await _named_agents(settings, client)
         return await client.process(_only(agents, silent, node), pid)
 
 
@@ -116,17 +116,19 @@ def _only(agents: Sequence[Agent], silent: Sequence[Unreachable], node: str | No
     raise UserError(f"there is no node '{node}' among the {len(agents)} that have an agent")
 
 
-async def _named_agents(settings: Settings, client: PassClient) -> tuple[tuple[Agent, ...], tuple[Unreachable, ...]]:
-    agents = await asyncio.to_thread(known_agents, settings)
+async def _named_agents(
+    settings: Settings, client: PassClient
+) -> tuple[tuple[Agent, ...], tuple[Unreachable, ...], tuple[Diagnostic, ...]]:
+    agents, warned = await asyncio.to_thread(find_agents, settings)
     identified = await identify(client, agents, rng=SystemRandom(), backoff=backoff(settings))
-    return identified.agents, identified.unreachable
+    return identified.agents, identified.unreachable, warned
 
 
 async def _states_of(settings: Settings, client: PassClient, nodes: Collection[str]) -> Mapping[str, NodeStatus]:
     if settings.offline:
         return {}
     try:
-        agents, _ = await _named_agents(settings, client)
+        agents, *_ = await _named_agents(settings, client)
     except UserError:
         # Whoever explains from files need not have an inventory; then there is nobody to be asked.
         return {}

@@ -78,10 +78,15 @@ def known_agents(settings: Settings) -> tuple[Agent, ...]:
     Raises:
         UserError: the inventory has errors; then the agents are not all that were meant.
     """
-    return _agents(settings)[0]
+    return find_agents(settings)[0]
 
 
-def _agents(settings: Settings) -> tuple[tuple[Agent, ...], tuple[Diagnostic, ...]]:
+def find_agents(settings: Settings) -> tuple[tuple[Agent, ...], tuple[Diagnostic, ...]]:
+    """As :func:`known_agents`, with the warnings that there are.
+
+    Raises:
+        UserError: the inventory has errors; then the agents are not all that were meant.
+    """
     default = Settings.model_fields["agents"].default
     if settings.offline and settings.agents == default and not any(Path(path).exists() for path in default):
         return (), ()
@@ -121,7 +126,7 @@ async def observe(
             read is no such error: it is in :attr:`Inputs.unreadable`, and the planner holds on it.
     """
     asking = _Asking(settings, client, rng, stdin, progress or tell_nobody)
-    agents, found = await asyncio.to_thread(_agents, settings)
+    agents, found = await asyncio.to_thread(find_agents, settings)
     named, nameless = await asking.names(agents)
     observation = (await asking.pods(named).list()).with_inventory(named)
     _stop_on_errors("the pods have errors", observation.diagnostics)

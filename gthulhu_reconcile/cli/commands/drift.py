@@ -36,7 +36,8 @@ def command(*, file: str | None, **given: object) -> Exit:
     session = start(given, Output.JSON)
     applied = None if file is None else _applied(Path(file))
     with progress(session.terminal, "asking agents") as tell:
-        nodes = asyncio.run(ask_nodes(session.settings, tell))
+        nodes, warned = asyncio.run(ask_nodes(session.settings, tell))
+    session.report(warned)
     found = find(nodes, session.settings.owner, {} if applied is None else applied.digests)
     if session.output is Output.JSON:
         session.terminal.json(as_json(found, nodes))

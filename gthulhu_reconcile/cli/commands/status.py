@@ -28,7 +28,8 @@ def command(**given: object) -> Exit:
     """
     session = start(given, Output.JSON)
     with progress(session.terminal, "asking agents") as tell:
-        nodes = asyncio.run(ask_nodes(session.settings, tell))
+        nodes, warned = asyncio.run(ask_nodes(session.settings, tell))
+    session.report(warned)
     if session.output is Output.JSON:
         session.terminal.json(as_json(nodes))
         session.terminal.note(status_line(nodes))
