@@ -36,7 +36,10 @@ class Reason(StrEnum):
     WINDOW_CHANGED = "window-changed"
     """Only the instant at which it ends."""
     MOVED = "moved"
-    """Only the file that the policy is written in; nothing changes in the kernel and no guard counts it."""
+    """Only the file that the policy is written in, or the name by which a pod of that uid is known.
+
+    Nothing changes in the kernel, and no guard counts it.
+    """
     POLICY_REMOVED = "policy-removed"
     POLICY_INACTIVE = "policy-inactive"
     POLICY_SUSPENDED = "policy-suspended"

@@ -176,6 +176,8 @@ class _OneNode:
                 self._touched.add(uid)
         elif before.rank != after.rank:
             reason = Reason.RANK_CHANGED
+        elif before.pod != after.pod:
+            reason = reason or Reason.MOVED
         if reason is None:
             return False
         self._note(Action.UPDATE, before, after, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from plan_plain import plain_pods
 from planning_strategies import NODES, UIDS, World, candidates, labels, later, pod_of, pods, worlds
@@ -22,7 +22,7 @@ from gthulhu_reconcile.planning.resolving import resolve
 from gthulhu_wire.documents import read_desired
 from gthulhu_wire.intents import DesiredSet, Intent, digest, ordered
 
-LAW = settings(max_examples=40)
+LAW = settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink))
 """A law takes about a second to try; what a case costs is in drawing it, and each holds several plans."""
 
 

@@ -92,6 +92,12 @@ def test_another_file() -> None:
     assert (made.changes[0].policy.source, made.changes[0].line) == ("policies/other.yaml", 40)
 
 
+def test_another_name_of_the_pod() -> None:
+    """An agent finds a pod by its cgroup, and learns its name later: the digest differs, so the plan must say why."""
+    nameless = replace(WEB, ref=replace(WEB.ref, namespace="shop", name=""))
+    assert only(changed([P], [P], first=nameless)) == (Action.UPDATE, Reason.MOVED)
+
+
 def test_a_policy_that_is_gone() -> None:
     made = changed([P], [])
     assert only(made) == (Action.DELETE, Reason.POLICY_REMOVED)
