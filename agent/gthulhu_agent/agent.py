@@ -62,6 +62,11 @@ class Agent:
         self._lock = asyncio.Lock()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
+    @property
+    def damaged(self) -> bool:
+        """Whether the newest stored set could not be read, so that what is held is older or nothing at all."""
+        return ConditionKind.STORE_DAMAGED in self.conditions
+
     async def start(self) -> None:
         """Take up what was stored; it is enforced by the engine's first pass.
 
@@ -161,7 +166,7 @@ class Agent:
             verdict = judge(self.held, pushed, digest, adopt=adopt)
             if isinstance(verdict, Refusal):
                 raise self._no(verdict, pushed)
-            if verdict is Outcome.REPEATED and ConditionKind.STORE_DAMAGED not in self.conditions:
+            if verdict is Outcome.REPEATED and not self.damaged:
                 self.pushes.repeated += 1
                 return self.held
             former, now = self.held, self.clock.now

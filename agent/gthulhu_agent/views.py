@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod
 from gthulhu_agent.enforcing.protocol import IntentState
-from gthulhu_agent.state import Condition
+from gthulhu_agent.state import Condition, Held
 from gthulhu_wire.intents import Intent, Schedule, format_instant
 
 if TYPE_CHECKING:
     from gthulhu_agent.agent import Agent
 
 _NOTHING = IntentState()
+
+
+def holding_json(agent: Agent, held: Held) -> dict[str, object]:
+    """``held`` without its intents, and whether it has to be sent again although it may look as wanted."""
+    return {"node": agent.node, **held.summary(), "damaged": agent.damaged}
 
 
 def state_head(agent: Agent) -> dict[str, object]:

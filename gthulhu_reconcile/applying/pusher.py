@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gthulhu_reconcile.applying.outcomes import NodeOutcome, Outcome, PushResult
 from gthulhu_reconcile.errors import AgentRefused, AgentUnreachable, BadAnswer, Held
-from gthulhu_reconcile.model.accepted import Accepted
+from gthulhu_reconcile.model.accepted import DAMAGED, Accepted
 from gthulhu_reconcile.model.plan import Plan
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.answers import Holding, shown
@@ -146,7 +146,7 @@ async def _deliver(
     client: AgentClient, agent: Agent, order: _Order, before_sending: BeforeSending | None
 ) -> tuple[Outcome, Holding]:
     held = await client.digest(agent, more=True)
-    if held.owner == order.desired.owner and held.digest == order.digest:
+    if held.owner == order.desired.owner and held.digest == order.digest and not held.damaged:
         return Outcome.ALREADY, held
     if held.owner not in ("", order.desired.owner) and not order.adopt:
         raise AgentRefused(
@@ -167,12 +167,15 @@ def fits(base: Accepted, held: Holding) -> bool:
         held.owner,
         held.token,
         held.generation,
-        held.digest,
+        DAMAGED if held.damaged else held.digest,
     )
 
 
 def moved(base: Accepted, held: Holding) -> str:
     """Why :func:`fits` says no, for people."""
+    if held.damaged != base.damaged:
+        then, now = ("whole", "damaged") if held.damaged else ("damaged", "whole")
+        return f"what it has stored was {then} when the plan was made and is {now} now; plan again"
     if held.generation == base.generation and held.owner == base.owner:
         return f"it holds another set under generation {held.generation} than was planned from; plan again"
     return (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
-from gthulhu_reconcile.model.accepted import Accepted, Unreachable
+from gthulhu_reconcile.model.accepted import DAMAGED, Accepted, Unreachable
 from gthulhu_reconcile.observing.asking import asked
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.client import AgentClient
@@ -40,7 +40,8 @@ async def read_accepted(
     """What each of ``agents`` holds, by node, and the nodes that could not be read, in the agents' order.
 
     ``known`` has sets that are at hand, by their digest: what shall be there, what was there last time. Only a set
-    that is not among them is fetched. ``agents`` must have their node's name (:func:`identify`).
+    that is not among them is fetched. What an agent lost has the digest :data:`DAMAGED`, whatever older copy it holds.
+    ``agents`` must have their node's name (:func:`identify`).
     """
     sets = {EMPTY_DIGEST: (), **known}
 
@@ -94,5 +95,9 @@ async def _read_one(client: AgentClient, agent: Agent, sets: Mapping[str, tuple[
     held = await client.digest(agent)
     intents = sets.get(held.digest)
     if intents is None:
-        return await client.desired(agent)
-    return Accepted(agent.node, held.owner, held.token, held.generation, held.digest, intents)
+        found = await client.desired(agent)
+    else:
+        found = Accepted(agent.node, held.owner, held.token, held.generation, held.digest, intents)
+    # A set that was taken between the two answers has mended the store.
+    same = (found.owner, found.token, found.generation) == (held.owner, held.token, held.generation)
+    return replace(found, digest=DAMAGED) if held.damaged and same else found

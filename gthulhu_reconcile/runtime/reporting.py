@@ -95,6 +95,9 @@ class Reporter:
     def _drift(self, plan: Plan) -> None:
         total = 0
         for node, base in plan.bases.items():
+            if base.damaged:
+                self._log.warning("agent lost its stored set", node=node, owner=base.owner, generation=base.generation)
+                continue
             if (pushed := self._pushed.get(node)) is None or pushed[0] == base.digest:
                 continue
             count = _differing(pushed[1], _held(plan, base))

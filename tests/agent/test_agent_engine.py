@@ -228,10 +228,13 @@ async def test_a_damaged_newest_set_leaves_the_older_enforced_and_not_ready_unti
         await condition(agent, "StoreDamaged")
         await enforced(agent, "old")
         assert (await agent.get("/v1/ready"))[0] == 503
+        assert (await agent.get("/v1/digest"))[1]["damaged"] is True
         assert (await agent.put(desired(2, intent("late"))))[1]["code"] == "stale-generation"
-        assert (await agent.put(desired(3, intent("new"))))[0] == 200
+        status, held = await agent.put(desired(3, intent("new")))
+        assert (status, held["damaged"]) == (200, False)
         await condition(agent)
         assert (await agent.get("/v1/ready"))[0] == 200
+        assert (await agent.get("/v1/digest"))[1] == held
 
 
 async def test_when_what_held_is_unknown_the_kernel_is_left_as_it_is(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gthulhu_reconcile.model.accepted import Accepted, Unreachable
+from dataclasses import replace
+
+from gthulhu_reconcile.model.accepted import DAMAGED, Accepted, Unreachable
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 from gthulhu_reconcile.model.plan import Action, Change, Guard, Hold, Plan, Reason, Summary, Tie
 from gthulhu_wire.intents import EMPTY_DIGEST, Intent, OnDelete, PodRef, PolicyRef, Schedule, Terms
@@ -68,6 +70,12 @@ def plan(
         held=held,
         adopted=adopted,
     )
+
+
+def healing_plan() -> Plan:
+    """Nothing changes, and a node lost what it had stored."""
+    same = plan(())
+    return replace(same, bases={**same.bases, "worker-08": Accepted("worker-08", "prod", 1, 4, DAMAGED)})
 
 
 def troubled_plan() -> Plan:

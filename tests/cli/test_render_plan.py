@@ -11,6 +11,7 @@ from cli import samples
 from rich.text import Text
 from syrupy.assertion import SnapshotAssertion
 
+from gthulhu_reconcile.cli.rendering import github, junit
 from gthulhu_reconcile.cli.rendering import plan as rendering
 from gthulhu_reconcile.cli.rendering.diagnostics import tie_findings
 from gthulhu_reconcile.cli.rendering.words import ACTIONS, GUARDS, REASONS, VERDICTS, duration, visible
@@ -38,6 +39,16 @@ def test_a_plan_tells_what_stands_in_its_way(golden: SnapshotAssertion, drawn: D
 
 def test_a_plan_without_changes_still_has_its_summary_line(golden: SnapshotAssertion, drawn: Drawn) -> None:
     assert drawn(rendering.plan(samples.plan(()))) == golden
+
+
+def test_a_plan_without_changes_that_heals_a_damaged_store_does_not_say_no_changes(drawn: Drawn) -> None:
+    text = drawn(rendering.plan(samples.healing_plan()))
+    assert "No changes." not in text
+    assert "1 node has to be sent the whole set again" in text
+    assert "worker-08" in text
+    assert text.endswith("Plan: 0 to add, 0 to update, 0 to delete, 0 to forget on 1 of 3 nodes.\n")
+    assert any("worker-08" in line and "damaged" in line for line in github.plan(samples.healing_plan()))
+    assert "damaged" in junit.document([junit.plan(samples.healing_plan())])
 
 
 def test_only_the_signs_that_are_used_are_explained(drawn: Drawn) -> None:

@@ -19,7 +19,7 @@ from gthulhu_reconcile.observing.pods import Relisted
 from gthulhu_reconcile.transport.agents import Agent
 from gthulhu_reconcile.transport.client import AgentClient
 from gthulhu_reconcile.transport.retrying import Backoff, Deadlines
-from gthulhu_wire.intents import PodRef, digest
+from gthulhu_wire.intents import EMPTY_DIGEST, PodRef, digest
 
 QUICK = Backoff(tries=2, first=0.01)
 HASTY = Deadlines(connect=1.0, request=0.3, node=1.0)
@@ -142,3 +142,23 @@ async def test_pods_are_what_the_agents_themselves_found(tmp_path: Path) -> None
         assert isinstance(event, Relisted)
         assert [pod.ref.name for pod in event.observation.pods] == ["web-1"]
         await events.aclose()  # type: ignore[attr-defined] # it is a generator
+
+
+async def test_what_an_agent_lost_is_never_taken_for_what_is_wanted(tmp_path: Path) -> None:
+    older, newer = desired(3, intent("a")), desired(4, intent("b"))
+    async with fleet(tmp_path, "n1", "n2") as (harnesses, _):
+        for pushed in (older, newer):
+            await harnesses["n1"].put(pushed)
+        await harnesses["n2"].put(older)
+    newest = max((tmp_path / "n1" / "state").glob("desired-*.jsonl"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    for copy in (tmp_path / "n2" / "state").glob("desired-*.jsonl"):
+        copy.write_bytes(b"")
+    async with fleet(tmp_path, "n1", "n2") as (_, agents), Counting() as client:
+        for known in ({}, {digest(older.intents): older.intents}):
+            accepted, _ = await read_accepted(client, agents, known, rng=Random(1))
+            assert {node: (one.damaged, one.generation, one.intents) for node, one in accepted.items()} == {
+                "n1": (True, 4, older.intents),
+                "n2": (True, 0, ()),
+            }
+            assert {one.digest for one in accepted.values()}.isdisjoint({digest(older.intents), EMPTY_DIGEST})

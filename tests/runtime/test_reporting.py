@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from service_world import policy
 from small_fleet import Fleet
 from structlog.testing import LogCapture
 
+from gthulhu_reconcile.model.accepted import DAMAGED
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 from gthulhu_reconcile.runtime.metrics import AgentState, Metrics
 from gthulhu_reconcile.runtime.outcomes import Result
@@ -135,3 +137,13 @@ def test_a_finding_is_told_when_it_is_new_and_again_when_it_comes_back() -> None
     desk.reporter.findings("inputs", ())
     desk.reporter.findings("inputs", (finding,))
     assert len(desk.said("input is wrong")) == 2
+
+
+async def test_a_set_that_an_agent_lost_is_not_said_to_be_changed_by_somebody_else(fleet: Fleet) -> None:
+    desk = Desk()
+    first = await one_pass(fleet.settings())
+    desk.reporter.ended(first)
+    lost = {node: replace(base, digest=DAMAGED) for node, base in first.plan.bases.items()}
+    desk.reporter.ended(replace(first, planned=replace(first.planned, plan=replace(first.plan, bases=lost))))
+    assert desk.said("agent was changed by somebody else") == []
+    assert sorted(line["node"] for line in desk.said("agent lost its stored set")) == ["n1", "n2"]

@@ -49,11 +49,11 @@ class Handlers:
             raise Refused(Refusal.BAD_REQUEST, "adopt: must be true or false")
         pushed, digest = await asyncio.get_running_loop().run_in_executor(self._parser, read_push, call.body)
         held = await self._agent.push(pushed, digest, adopt=adopt == "true")
-        return of_json({"node": self._agent.node, **held.summary()})
+        return of_json(views.holding_json(self._agent, held))
 
     async def get_digest(self, _call: Call) -> Answer:
         """What holds, without the intents."""
-        return of_json({"node": self._agent.node, **self._agent.held.summary()})
+        return of_json(views.holding_json(self._agent, self._agent.held))
 
     async def get_state(self, _call: Call) -> Answer:
         """What stands in the way, and what each intent has come to in the kernel."""

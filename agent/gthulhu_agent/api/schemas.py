@@ -151,7 +151,16 @@ def _of_what_holds() -> dict[str, Schema]:
     return {
         "Holds": _object("What a node holds.", holds),
         "Acknowledgement": _object(
-            "What a node holds, durably stored.", {"node": _text("Name of the node."), **holds}, closed=False
+            "What a node holds, durably stored.",
+            {
+                "node": _text("Name of the node."),
+                **holds,
+                "damaged": _flag(
+                    "Whether the newest stored set could not be read: what holds is an older one or none, and the set "
+                    "has to be sent again even where the digest is the wanted one."
+                ),
+            },
+            closed=False,
         ),
     }
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gthulhu_reconcile.cli.rendering.diagnostics import in_order, sentence
-from gthulhu_reconcile.cli.rendering.plan import summary_line
+from gthulhu_reconcile.cli.rendering.plan import SENT_AGAIN, sent_again, summary_line
 from gthulhu_reconcile.cli.rendering.words import GUARDS, count, policy_name, visible
 from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity
 from gthulhu_reconcile.model.plan import Action, Change, Plan
@@ -61,6 +61,9 @@ def plan(planned: Plan, found: Sequence[Diagnostic] = ()) -> list[str]:
         lines.append(annotation("error", planned.held.message, title=f"plan held: {GUARDS[planned.held.guard]}"))
     lines += [
         annotation("warning", f"{left.node}: {left.reason}", title="node left out") for left in planned.unreachable
+    ]
+    lines += [
+        annotation("warning", f"{node}: {SENT_AGAIN}", title="stored set damaged") for node in sent_again(planned)
     ]
     lines += [_policy(policy, changes) for policy, changes in sorted(_by_policy(planned.changes).items())]
     lines.append(annotation("notice", summary_line(planned), title="plan"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from gthulhu_reconcile.cli.rendering.diagnostics import headline, in_order
-from gthulhu_reconcile.cli.rendering.plan import summary_line
+from gthulhu_reconcile.cli.rendering.plan import SENT_AGAIN, sent_again, summary_line
 from gthulhu_reconcile.cli.rendering.words import GUARDS, REASONS, place, pod_name, policy_name, visible
 from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity
 from gthulhu_reconcile.model.plan import Change, Plan
@@ -60,7 +60,10 @@ def plan(planned: Plan) -> Suite:
     if held is not None:
         guards = ((held.guard.value, f"{GUARDS[held.guard]}: {held.message}", f"plan {planned.id}"),)
     cases = [Case("guards", guards, summary_line(planned))]
-    cases += [Case(f"node {node}", (), "\n".join(map(_change, of_node))) for node, of_node in sorted(changes.items())]
+    lines = {node: [_change(change) for change in of_node] for node, of_node in sorted(changes.items())}
+    for node in sent_again(planned):
+        lines[node].insert(0, SENT_AGAIN)
+    cases += [Case(f"node {node}", (), "\n".join(of_node)) for node, of_node in lines.items()]
     cases += [Case(f"node {left.node}", (("left-out", left.reason, ""),)) for left in planned.unreachable]
     return Suite("plan", tuple(cases))
 

@@ -44,6 +44,7 @@ from gthulhu_wire.intents import PodRef
 
 SIGNS = {Action.ADD: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.FORGET: "."}
 LEFT_OUT_SHOWN = 20
+SENT_AGAIN = "is sent the whole set again, since what was stored there is damaged"
 STYLES = {Action.ADD: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.FORGET: "cyan"}
 
 
@@ -63,11 +64,18 @@ def plan(planned: Plan, *, approve: str = "", ties: Iterable[Diagnostic] = ()) -
         yield _adopted(planned.adopted)
     for tie in ties:
         yield diagnostic(tie).append("\n")
+    if again := sent_again(planned):
+        yield _again(again)
     if planned.unreachable:
         yield _left_out(planned)
     if planned.held is not None:
         yield _hold(planned, approve)
     yield _ending(planned)
+
+
+def sent_again(planned: Plan) -> tuple[str, ...]:
+    """Nodes that are sent their set whatever changes: their agents could not read back what they had stored."""
+    return tuple(node for node in planned.changed_nodes if planned.bases[node].damaged)
 
 
 def summary_line(planned: Plan) -> str:
@@ -145,6 +153,18 @@ def _adopted(nodes: Sequence[str]) -> Text:
     return text
 
 
+def _again(nodes: Sequence[str]) -> Text:
+    text = Text()
+    text.append("Sent again: ", style="bold yellow")
+    text.append(f"{count(len(nodes), 'node has', 'nodes have')} to be sent the whole set again, whatever changes, ")
+    text.append("since what was stored there is damaged:\n")
+    for node in nodes[:LEFT_OUT_SHOWN]:
+        text.append(f"  {visible(node)}\n")
+    if len(nodes) > LEFT_OUT_SHOWN:
+        text.append(f"  and {len(nodes) - LEFT_OUT_SHOWN} more\n", style="dim")
+    return text
+
+
 def _left_out(planned: Plan) -> Text:
     text = Text()
     text.append("Warning: ", style="bold yellow")
@@ -179,7 +199,7 @@ def _hold(planned: Plan, approve: str) -> Text:
 
 def _ending(planned: Plan) -> Text:
     text = Text()
-    if not planned.changes and not planned.adopted and planned.held is None:
+    if not planned.changes and not planned.changed_nodes and planned.held is None:
         held = count(planned.summary.unchanged, "intent")
         text.append("No changes.", style="bold green").append(f" The agents hold what the policies ask for: {held}.\n")
     text.append("Plan:", style="bold").append(summary_line(planned).removeprefix("Plan:"))
