@@ -49,12 +49,17 @@ class RetryableError(GthulhuError):
 
 
 class AgentUnreachable(RetryableError):  # noqa: N818 - says what is the matter
-    """One node's agent did not answer; ``retry_after`` are the seconds that it asked us to stay away."""
+    """One node's agent did not answer, or said no to what it may take later.
 
-    def __init__(self, node: str, reason: str, *, retry_after: float = 0.0) -> None:
+    ``retry_after`` are the seconds that it asked us to stay away. ``code`` is one of
+    :class:`gthulhu_wire.refusals.Refusal` where it said no and did nothing; empty where what it did is not known.
+    """
+
+    def __init__(self, node: str, reason: str, *, retry_after: float = 0.0, code: str = "") -> None:
         super().__init__(f"{node}: {reason}")
         self.node = node
         self.reason = reason
+        self.code = code
         self.retry_after = retry_after
 
 

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     FOREIGN = "foreign"
     """Another owner holds the node."""
     REFUSED = "refused"
-    """The agent said no for another reason: no secret, a set that it does not take."""
+    """The agent said no for another reason: no secret, a set that it does not take, no room to store it."""
     FAULTY = "faulty"
     """The agent said what no agent says."""
     UNREACHABLE = "unreachable"

@@ -186,7 +186,7 @@ def moved(base: Accepted, held: Holding) -> str:
 
 def _failure(error: AgentUnreachable | AgentRefused | BadAnswer) -> Outcome:
     if isinstance(error, AgentUnreachable):
-        return Outcome.UNREACHABLE
+        return Outcome.REFUSED if error.code else Outcome.UNREACHABLE
     if isinstance(error, BadAnswer):
         return Outcome.FAULTY
     return _BY_CODE.get(error.code, Outcome.REFUSED)

@@ -9,6 +9,8 @@ from gthulhu_reconcile.transport.answers import OddAnswer, read_json, shown
 from gthulhu_wire.refusals import Refusal
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+_DID_NOTHING = frozenset({Refusal.NOT_STORED, Refusal.BUSY, Refusal.TOO_SLOW})
+"""Of those that are tried again, the ones after which the call has had no effect; a fault of the agent may have."""
 MAX_RETRY_AFTER = 3600.0
 
 
@@ -18,7 +20,10 @@ def refusal(
     """The error that an answer other than 200 stands for. ``Retry-After`` is read in seconds, its dates are not."""
     code, message = _said(body)
     if status in RETRIED:
-        return AgentUnreachable(title, message or f"it answered {status}", retry_after=_retry_after(headers))
+        said_no = code if code in _DID_NOTHING else ""
+        return AgentUnreachable(
+            title, message or f"it answered {status}", retry_after=_retry_after(headers), code=said_no
+        )
     if not code:
         return BadAnswer(title, f"it answered {status} without saying why; is that a gthulhu-agent?")
     return AgentRefused(title, code, message or f"it answered {status}")

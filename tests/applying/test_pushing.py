@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
-from agent_harness import desired, intent
+from agent_harness import desired, intent, running
 from fleet import OWNER, fleet, planned
 from hostile_agents import always, answer, holding, misbehaving
 
+from gthulhu_agent.disk import Disk
 from gthulhu_reconcile.applying.outcomes import NodeOutcome, Outcome, PushResult, PushStatus
 from gthulhu_reconcile.applying.pusher import push
+from gthulhu_reconcile.cli.rendering import push as drawing
 from gthulhu_reconcile.errors import Held
 from gthulhu_reconcile.model.plan import Guard, Hold, Plan
 from gthulhu_reconcile.observing.accepted import read_accepted
@@ -169,6 +173,19 @@ async def test_a_lost_answer_is_asked_for_again_and_the_set_is_applied_once(
         assert (result.nodes[0].generation, result.nodes[0].tries) == (1, 2)
         assert proxy.requests.count(b"PUT") == 1
         assert (await harnesses["n1"].get("/v1/digest"))[1]["generation"] == 1
+
+
+async def test_a_full_disk_is_a_refusal_that_was_tried_again_and_not_a_missing_answer(tmp_path: Path) -> None:
+    class Full(Disk):
+        def write(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - the base's parameters
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with running(tmp_path, node="n1", disk=Full()) as harness:
+        result = await pushed(planned(["n1"]), (Agent("n1", harness.url),))
+    (node,) = result.nodes
+    assert (node.outcome, node.tries) == (Outcome.REFUSED, QUICK.tries)
+    assert "No space left on device" in node.reason
+    assert "did not answer" not in drawing.pushed(result).plain
 
 
 async def test_a_silent_node_and_a_lying_one_fail_alone(tmp_path: Path) -> None:

@@ -153,6 +153,18 @@ async def test_what_may_go_away_by_itself_is_unreachable(name: str) -> None:
             await client.digest(agent)
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [("not-stored", 507, "not-stored"), ("busy", 503, "busy"), ("internal", 500, ""), ("shrug", 503, "")],
+)
+async def test_only_a_no_that_did_nothing_is_known_to_be_one(code: str, status: int, expected: str) -> None:
+    script = always(answer({"code": code, "message": "no"}, status=status))
+    async with misbehaving(script) as agent, AgentClient(deadlines=HASTY) as client:
+        with pytest.raises(AgentUnreachable) as raised:
+            await client.digest(agent)
+    assert raised.value.code == expected
+
+
 async def test_nobody_listening_is_unreachable() -> None:
     async with misbehaving(silence) as agent:
         pass
