@@ -6,8 +6,9 @@ there twice happens the first time. Lines whose minute or hour begins with ``*``
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from cronsim import CronSim, CronSimError
 
@@ -15,6 +16,13 @@ _FIELDS = 5
 _MARGIN = timedelta(hours=25)
 """The longest jump of any zone's clock, and an hour."""
 _REFERENCE = datetime(2024, 1, 1, tzinfo=UTC)
+_LENGTHS = {month: {monthrange(year, month)[1] for year in (2023, 2024)} for month in range(1, 13)}
+_KINDS = {
+    (monthrange(year, month)[1], date(year, month, 1).weekday()): date(year, month, 1)
+    for year in range(2024, 2052)
+    for month in range(1, 13)
+}
+"""A month of each length, in days, that begins on each weekday."""
 _FOREIGN_ERRORS = (CronSimError, AssertionError, TypeError, ValueError, OverflowError, RecursionError)
 """What the library raises for lines that are none; the later ones are slips of its parser."""
 
@@ -29,11 +37,22 @@ def problem(line: str) -> str:
     except _FOREIGN_ERRORS as error:
         reason = str(error) if isinstance(error, CronSimError) else ""
         return f"{reason[:1].lower()}{reason[1:]}" if reason else "cannot be read"
-    try:
-        next(simulation)
-    except (StopIteration, *_FOREIGN_ERRORS):
-        return "never comes"
-    return ""
+    return "" if _comes(simulation) else "never comes"
+
+
+def _comes(simulation: CronSim) -> bool:
+    """Whether a day fits the line.
+
+    The library would walk through fifty years to find none; but months of one length that begin on the same weekday
+    are all alike to a cron line, and there are only 28 kinds of them, of which each comes in 28 years.
+    """
+    lengths = {length for month in simulation.months for length in _LENGTHS[month]}
+    return any(
+        simulation.match_day(first + timedelta(days=day))
+        for (length, _), first in _KINDS.items()
+        if length in lengths
+        for day in range(length)
+    )
 
 
 def instants(line: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:

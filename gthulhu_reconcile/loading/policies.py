@@ -60,7 +60,7 @@ class LoadLimits:
     reading: ReadLimits = field(default_factory=ReadLimits)
     file: Limits = field(default_factory=Limits)
     events: int = 200_000
-    documents: int = 4_000
+    documents: int = 2_000
     findings: int = 1_000
 
 

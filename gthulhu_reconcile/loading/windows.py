@@ -16,13 +16,16 @@ from gthulhu_reconcile.model.policy import Candidate, Policy, Standing, Window
 
 _MAX_STEPS = 5_000
 _HORIZON = timedelta(days=366)
-_LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=32))
+_WALK = timedelta(hours=1)
+"""From one beginning to the next; over longer times the last one is found by halves: a year has half a million."""
+_GRAINS = tuple(timedelta(hours=hours) for hours in (1, 6, 24, 32 * 24))
 _MARGIN = timedelta(days=2)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A time in which a window is open; ``closes`` False: it is still open then, as far as one looks ahead."""
+    """A time in which a window is open; ``closes`` False: it is open then too, and one did not look further."""
 
     end: datetime
     closes: bool
@@ -31,14 +34,19 @@ class _Span:
 def candidates(policies: Sequence[Policy], at: datetime) -> tuple[Candidate, ...]:
     """Each policy with its standing at ``at``, which must be aware; in the order of ``policies``.
 
-    A candidate's ``ends_at`` is the end of the window it is in. It is None for a window that does not close within
-    a year or 5,000 beginnings: such a policy ends when a later plan says so.
+    A candidate's ``ends_at`` is the end of the window it is in. For a window that does not close within a year or
+    5,000 beginnings it is an instant, far ahead, at which the window is open for certain: rather one that a later plan
+    puts off than none, with which an agent that nobody reaches any more would never stop. It moves in large steps, so
+    that few plans change for it.
     """
     return tuple(_candidate(policy, at.astimezone(UTC)) for policy in policies)
 
 
 def next_change(policies: Sequence[Policy], at: datetime) -> datetime | None:
-    """The first instant after ``at`` at which a policy's standing changes, in UTC; None where none ever does."""
+    """The first instant after ``at`` at which a policy's standing changes, in UTC; None where none ever does.
+
+    For a window whose close is not known, an instant well before its ``ends_at``, by which that can be put off.
+    """
     now = at.astimezone(UTC)
     return min((instant for policy in policies for instant in _changes(policy, now)), default=None)
 
@@ -52,7 +60,7 @@ def _candidate(policy: Policy, at: datetime) -> Candidate:
     span = _open(policy.window, at)
     if span is None:
         return Candidate(policy, Standing.INACTIVE)
-    return Candidate(policy, Standing.ACTIVE, int(span.end.timestamp()) if span.closes else None)
+    return Candidate(policy, Standing.ACTIVE, int(span.end.timestamp()))
 
 
 def _changes(policy: Policy, at: datetime) -> Iterator[datetime]:
@@ -66,7 +74,7 @@ def _changes(policy: Policy, at: datetime) -> Iterator[datetime]:
     if policy.window is not None:
         span = _open(policy.window, at)
         if span is not None:
-            yield span.end
+            yield span.end if span.closes else at + (span.end - at) / 2
         elif (begin := next(_begins(policy.window, at), None)) is not None:
             yield begin
 
@@ -87,17 +95,26 @@ def _open(window: Window, at: datetime) -> _Span | None:
 def _running_since(window: Window, at: datetime) -> datetime | None:
     """The last beginning of a window that is open at ``at``."""
     duration = timedelta(seconds=window.duration_seconds)
-    earliest = at - min(duration, at - datetime.min.replace(tzinfo=UTC) - _MARGIN)
-    # Looking back a little first: a line of every minute has half a million beginnings in a year.
-    for back in (*(step for step in _LOOK_BACK if step < at - earliest), at - earliest):
-        last = None
-        for begin in _begins(window, at - back):
-            if begin > at:
-                break
-            last = begin
-        if last is not None:
-            return last
-    return None
+    begin = _next_begin(window, at - min(duration, at - datetime.min.replace(tzinfo=UTC) - _MARGIN))
+    if begin is None or begin > at:
+        return None
+    quiet_from = at  # no beginning lies between this and ``at``
+    while quiet_from - begin > _WALK:
+        middle = begin + (quiet_from - begin) / 2
+        later = _next_begin(window, middle)
+        if later is None or later > quiet_from:
+            quiet_from = middle
+        else:
+            begin = later
+    for following in _begins(window, begin):
+        if following > quiet_from:
+            break
+        begin = following
+    return begin
+
+
+def _next_begin(window: Window, after: datetime) -> datetime | None:
+    return next(_begins(window, after), None)
 
 
 @lru_cache(maxsize=4096)
@@ -108,9 +125,18 @@ def _span(window: Window, begin: datetime) -> _Span:
         if following > end:
             break
         if step == _MAX_STEPS or following > horizon:
-            return _Span(end, closes=False)
+            return _Span(_coarse(begin, end), closes=False)
         end = _later(following, duration)
     return _Span(end, closes=True)
+
+
+def _coarse(begin: datetime, end: datetime) -> datetime:
+    """``end``, earlier by less than a quarter of the span, so that it stays the same while ``begin`` moves a little.
+
+    It is after the second beginning, and so after every instant that the span of ``begin`` is asked for.
+    """
+    grain = max((grain for grain in _GRAINS if grain <= (end - begin) / 4), default=timedelta(seconds=1))
+    return end - (end - _EPOCH) % grain
 
 
 def _later(instant: datetime, by: timedelta) -> datetime:

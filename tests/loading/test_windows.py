@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -105,15 +106,107 @@ def test_a_day_long_window_every_day_has_a_gap_in_the_longest_day_only() -> None
     daily = windowed("0 0 * * *", "24h")
     assert ends(daily, "2026-10-24T12:00") == "2026-10-25T22:00"
     assert ends(daily, "2026-10-25T22:30") == ""
-    assert ends(daily, "2026-10-25T23:00") == "2027-10-31T22:00" or ends(daily, "2026-10-25T23:00") is None
+    assert "2027-09" < (ends(daily, "2026-10-25T23:00") or "") <= "2027-10-31T22:00"
+    assert ends(daily, "2026-12-01T00:00") == "2027-10-31T22:00"
 
 
 def test_windows_longer_than_their_period_are_one() -> None:
-    assert ends(windowed("0 0 * * *", "30h"), "2026-06-01T12:00") is None
     assert ends(windowed("0 0 * * 1-3", "30h", "UTC"), "2026-06-01T12:00") == "2026-06-04T06:00"
     assert ends(windowed("*/5 8-9 * * *", "10m", "UTC"), "2026-06-01T09:00") == "2026-06-01T10:05"
-    assert ends(windowed("0 0 1 * *", "366d", "UTC"), "2026-06-15T00:00") is None
-    assert ends(windowed("* * * * *", "1m", "UTC"), "2026-06-15T00:00") is None
+
+
+ENDLESS = (("0 0 * * *", "30h"), ("0 0 1 * *", "366d"), ("* * * * *", "1m"), ("* * * * *", "366d"))
+
+
+@pytest.mark.parametrize(("line", "duration"), ENDLESS)
+def test_a_window_that_never_closes_had_no_end_and_could_not_end_without_us(line: str, duration: str) -> None:
+    policy = windowed(line, duration)
+    at = utc("2026-06-15T12:00")
+    found = set()
+    for hours in range(0, 48, 4):
+        now = at + timedelta(hours=hours)
+        ends_at = candidates([policy], now)[0].ends_at
+        assert ends_at is not None
+        assert ends_at - now.timestamp() > 2 * 86_400
+        woken = next_change([policy], now)
+        assert woken is not None
+        assert now.timestamp() + 86_400 < woken.timestamp() < ends_at - 86_400
+        found.add(ends_at)
+    assert len(found) <= 9  # not another end, and with it another plan, in every pass
+
+
+@settings(max_examples=15, deadline=None)
+@given(minutes=st.integers(0, 7 * 1440 - 1))
+def test_a_window_joined_from_more_beginnings_than_are_looked_at_lost_its_end(minutes: int) -> None:
+    policy = windowed("* * * * 1-5", "1m", "UTC")
+    monday, saturday = utc("2026-06-01T00:00"), utc("2026-06-06T00:00")
+    at = monday + timedelta(minutes=minutes)
+    (candidate,) = candidates([policy], at)
+    if at >= saturday:
+        assert candidate.standing is Standing.INACTIVE
+        return
+    assert candidate.ends_at is not None
+    assert at.timestamp() < candidate.ends_at <= saturday.timestamp()
+    if saturday - at < timedelta(minutes=5_000):
+        assert candidate.ends_at == saturday.timestamp()
+
+
+def test_a_beginning_long_ago_was_looked_for_minute_by_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = windowed("* * * 1-10 *", "366d")
+    at = utc("2026-12-31T12:00")
+    steps: list[datetime] = []
+    monkeypatch.setattr(cron, "instants", counting(cron.instants, steps))
+    assert next_change([policy], at) is not None
+    assert len(steps) < 6_000
+
+
+def counting(
+    instants: Callable[[str, tzinfo, datetime], Iterator[datetime]], steps: list[datetime]
+) -> Callable[[str, tzinfo, datetime], Iterator[datetime]]:
+    """``instants``, which notes each that it gives in ``steps``."""
+
+    def counted(line: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
+        for instant in instants(line, zone, after):
+            steps.append(instant)
+            yield instant
+
+    return counted
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    line=st.sampled_from(["*/7 * * 3-9 *", "* 1-3 * * *", "0 0 29 2 *", "30 2 * * 0", "5,50 */9 1-9 * *"]),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"]),
+    days=st.integers(1, 60),
+    at=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(lambda found: found.replace(tzinfo=UTC)),  # noqa: DTZ001 - given UTC right after
+)
+def test_the_last_beginning_is_that_which_walking_finds(line: str, zone: str, days: int, at: datetime) -> None:
+    walked = None
+    for begin in cron.instants(line, ZoneInfo(zone), at - timedelta(days=days)):
+        if begin > at:
+            break
+        walked = begin
+    (candidate,) = candidates([windowed(line, f"{days}d", zone)], at)
+    assert (candidate.standing is Standing.ACTIVE) == (walked is not None)
+    if walked is not None and candidate.ends_at is not None:
+        end = walked + timedelta(days=days)
+        following = next(cron.instants(line, ZoneInfo(zone), walked), end)
+        assert following <= end or candidate.ends_at == end.timestamp()
+
+
+DAYS = ("*", "29", "30,31", "*/31", "L", "LW", "13")
+MONTHS = ("*", "2", "4,6", "12")
+WEEKDAYS = ("*", "*/7", "1#1", "1#2", "7#5", "L", "5L", "*/3", "MON")
+
+
+@settings(max_examples=60, deadline=None)
+@given(days=st.sampled_from(DAYS), months=st.sampled_from(MONTHS), weekdays=st.sampled_from(WEEKDAYS))
+def test_a_line_that_never_comes_cost_fifty_years_of_days(days: str, months: str, weekdays: str) -> None:
+    line = f"0 0 {days} {months} {weekdays}"
+    problem = cron.problem(line)
+    if problem in ("", "never comes"):
+        comes = next(cron.instants(line, ZoneInfo("UTC"), utc("2024-01-01T00:00")), None)
+        assert (comes is None) == (problem != "")
 
 
 def test_windows_that_touch_are_one() -> None:
@@ -191,7 +284,12 @@ def test_nothing_changes_before_the_next_change(line: str, minutes: int, zone: s
     following = next_change(policies, at)
     assert following is not None
     assert following > at
-    now, before = candidates(policies, at), candidates(policies, following - timedelta(microseconds=1))
-    assert now == before
-    if now[0].ends_at is not None or now[0].standing is Standing.INACTIVE:
-        assert candidates(policies, following)[0].standing is not now[0].standing
+    (now,), (before,) = candidates(policies, at), candidates(policies, following - timedelta(microseconds=1))
+    (then,) = candidates(policies, following)
+    assert now.standing is before.standing
+    if now.ends_at is not None and following.timestamp() < now.ends_at:
+        assert then.ends_at is not None
+        assert then.ends_at > now.ends_at
+    else:
+        assert now == before
+        assert then.standing is not now.standing
