@@ -53,6 +53,12 @@ class Causes:
         self._some.set()
         return True
 
+    def withdraw(self, cause: Cause) -> None:
+        """Ask no longer for this cause."""
+        self._waiting.pop(cause, None)
+        if not self._waiting and not self._closed:
+            self._some.clear()
+
     async def take(self) -> dict[Cause, float]:
         """Wait until something asks for a pass; all causes that wait, with the time at which each began to.
 

@@ -98,9 +98,27 @@ class Passing:
         if ended is None:
             self._causes.post(Cause.FILES)
             return Ended(Result.ERROR, "the files changed while they were being read")
-        self._settle(ended)
         self.last = ended
+        self._settle(ended)
         return ended
+
+    @property
+    def backing_off(self) -> bool:
+        """Whether the last pass failed as a whole, and waits for its time to be tried again."""
+        return self._retry is not None and self.last is not None and self.last.result is Result.ERROR
+
+    def tick(self) -> bool:
+        """The clock asks for a pass; False where that has to wait for another one.
+
+        While a pass that failed as a whole backs off, the clock asks in vain: whatever it failed on is not asked more
+        often than the waits say. After one that failed in part the clock goes on, for the sake of all other nodes.
+        """
+        if self.backing_off:
+            return True
+        if not self.running and self._causes.post(Cause.CLOCK):
+            return True
+        self._causes.post(Cause.CLOCK)
+        return False
 
     def stop_retrying(self) -> None:
         """Forget that a failed pass was to be tried again."""
@@ -150,7 +168,10 @@ class Passing:
     def _settle(self, ended: Ended) -> None:
         if ended.result in (Result.ERROR, Result.PARTIAL):
             wait = self._backoff.failed()
-            self._log.info("pass will be tried again", seconds=round(wait, 3), failures=self._backoff.failures)
+            when = "seconds" if ended.result is Result.ERROR else "within"
+            self._log.info("pass will be tried again", failures=self._backoff.failures, **{when: round(wait, 3)})
+            if ended.result is Result.ERROR:
+                self._causes.withdraw(Cause.CLOCK)
             self._retry = asyncio.get_running_loop().call_later(wait, self._causes.post, Cause.RETRY)
         else:
             self._backoff.succeeded()

@@ -204,9 +204,8 @@ class Service:
         return self._reporter.ended(outcome)
 
     def _tick(self) -> None:
-        if self._passing.running or not self._causes.post(Cause.CLOCK):
+        if not self._passing.tick():
             self._missed(1)
-            self._causes.post(Cause.CLOCK)
 
     def _missed(self, count: int) -> None:
         self._metrics.missed.inc(count)

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from gthulhu_reconcile.errors import TerminalError, UserError
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
@@ -118,6 +119,67 @@ async def test_a_cause_does_not_wait_for_the_back_off_and_takes_its_place() -> N
     asyncio.get_running_loop().call_later(1, bench.causes.post, Cause.FILES)
     await bench.until(1000)
     assert moments == [0, 1]
+
+
+def _ticking(bench: Bench, every: float, until: float) -> None:
+    for number in range(int(until / every)):
+        asyncio.get_running_loop().call_later(number * every, bench.passing.tick)
+
+
+async def test_the_clock_ran_passes_all_through_the_wait_that_was_announced() -> None:
+    moments: list[float] = []
+
+    async def attempt(_: bool) -> Ended:
+        await asyncio.sleep(0.15)
+        moments.append(asyncio.get_running_loop().time())
+        return Ended(Result.ERROR, "broken") if len(moments) < 8 else Ended(Result.NOOP)
+
+    with capture_logs() as logs:
+        bench = Bench(attempt)
+        bench.backoff.first = 1
+        _ticking(bench, 0.1, 200)
+        await bench.until(200)
+    waits = [entry["seconds"] for entry in logs if entry["event"] == "pass will be tried again"]
+    assert len(waits) == 7
+    for wait, (earlier, later) in zip(waits, pairwise(moments), strict=False):
+        assert later - earlier == pytest.approx(wait + 0.15, abs=0.001)
+    assert len(moments) > 300
+
+
+async def test_the_clock_goes_on_for_the_other_nodes_while_some_fail_and_no_wait_is_promised() -> None:
+    moments: list[float] = []
+
+    async def attempt(_: bool) -> Ended:
+        moments.append(asyncio.get_running_loop().time())
+        return Ended(Result.PARTIAL, "one node")
+
+    with capture_logs() as logs:
+        bench = Bench(attempt)
+        bench.backoff.first = bench.backoff.most = 3000
+        _ticking(bench, 10, 100)
+        await bench.until(99)
+    assert moments == [pytest.approx(10 * number) for number in range(10)]
+    told = [entry for entry in logs if entry["event"] == "pass will be tried again"]
+    assert all(entry["within"] >= 300 and "seconds" not in entry for entry in told)
+
+
+async def test_a_change_that_came_during_a_failed_pass_does_not_wait_but_a_tick_does() -> None:
+    moments: list[float] = []
+
+    async def attempt(_: bool) -> Ended:
+        moments.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(10)
+        return Ended(Result.ERROR, "broken")
+
+    bench = Bench(attempt)
+    bench.backoff.first = bench.backoff.most = 300
+    bench.causes.post(Cause.START)
+    loop = asyncio.get_running_loop()
+    loop.call_later(5, bench.causes.post, Cause.FILES)
+    loop.call_later(15, bench.passing.tick)
+    loop.call_later(21, bench.passing.tick)
+    await bench.until(29)
+    assert moments == [0, 10]
 
 
 async def test_a_held_plan_is_not_tried_again_by_itself() -> None:
