@@ -161,7 +161,7 @@ def _walk(directory: str, root: str, budget: list[int], entered: set[str]) -> It
 
 
 def _entry(path: str, root: str, budget: list[int], entered: set[str]) -> Iterator[tuple[str, str] | Diagnostic]:
-    wanted = path.endswith(SUFFIXES)
+    wanted = path.lower().endswith(SUFFIXES)
     try:
         real = os.path.realpath(path, strict=True)
         mode = os.stat(real).st_mode  # noqa: PTH116 - as above

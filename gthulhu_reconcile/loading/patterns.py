@@ -8,8 +8,10 @@ import re2
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
-_OPTIONS.max_mem = 1 << 20
-"""Bytes a compiled pattern may take; x{1000}{1000} would take more and is refused."""
+_OPTIONS.max_mem = 1 << 18
+"""Bytes a compiled pattern may take, which the agents take too; x{1000}{1000} would take more and is refused."""
+_REFUSED_COST = 2_000
+"""Instructions in whose time RE2 sees that a pattern is none, or too large."""
 
 _MAX_REASON = 80
 """RE2 quotes the part of the pattern that it means, which may be all of it."""
@@ -25,6 +27,11 @@ def problem(pattern: str) -> str:
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
     return ""
+
+
+def cost(pattern: str) -> int:
+    """RE2 instructions, some half a microsecond each, that :func:`problem` compiles ``pattern`` to."""
+    return _REFUSED_COST if problem(pattern) else int(re2.compile(pattern, _OPTIONS).programsize)
 
 
 def search(pattern: str, text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from gthulhu_reconcile.loading import strategies
+from gthulhu_reconcile.loading import patterns, strategies
 from gthulhu_reconcile.loading.compiling import compile_policy, read_model
 from gthulhu_reconcile.loading.document import Document, Places
 from gthulhu_reconcile.loading.files import Content, ReadLimits, read_all, shown_path
@@ -20,6 +20,7 @@ from gthulhu_reconcile.loading.yamltree import Limits, open_reader
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
 from gthulhu_reconcile.model.policy import Policy
 from gthulhu_reconcile.planning.options import LimitsByNamespace, Protection
+from gthulhu_wire.documents import MAX_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class LoadLimits:
         file: of one file.
         events: YAML events of all files.
         documents: policies of all files.
+        instructions: of RE2, that the patterns of all files are compiled to.
         findings: diagnostics of all files; those of one file are bounded by ``file``.
     """
 
@@ -61,6 +63,7 @@ class LoadLimits:
     file: Limits = field(default_factory=Limits)
     events: int = 200_000
     documents: int = 2_000
+    instructions: int = 800_000
     findings: int = 1_000
 
 
@@ -106,6 +109,7 @@ class _Loading:
         self._files: list[str] = []
         self._events = 0
         self._documents = 0
+        self._instructions = 0
 
     def refuse(self, finding: Diagnostic) -> None:
         """Note a file that could not be read."""
@@ -157,6 +161,8 @@ class _Loading:
             return f"brings all files together above {self._bounds.documents:,} documents"
         if self._events > self._bounds.events:
             return f"brings all files together above {self._bounds.events:,} keys and values"
+        if self._instructions > self._bounds.instructions:
+            return "brings all files together above what their patterns may cost; use simpler or fewer of them"
         return ""
 
     def _affordable(self, document: Places, findings: list[Diagnostic]) -> bool:
@@ -170,6 +176,7 @@ class _Loading:
         findings = list(check(places, policy_schema()))
         told = frozenset(finding.pointer for finding in findings if finding.code not in _ABOUT_ABSENCE)
         findings += judge(places, self._rules, told)
+        self._instructions += _cost(places)
         if places.sound and not any(finding.severity is Severity.ERROR for finding in findings):
             try:
                 policy = compile_policy(read_model(places.value), source=path, line=places.line)
@@ -218,3 +225,10 @@ def _policies_in(document: Document, findings: list[Diagnostic]) -> Iterable[Pla
     if strategies.is_strategies(document.value):
         return strategies.convert(document, findings)
     return (document,)
+
+
+def _cost(places: Places) -> int:
+    value: object = places.value
+    for key in ("spec", "selector", "command"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return patterns.cost(value) if isinstance(value, str) and len(value.encode()) <= MAX_PATTERN else 0

@@ -43,6 +43,14 @@ def test_a_directory_is_read_with_all_below_it(tree: Path) -> None:
     assert loaded == load([str(tree)])
 
 
+def test_a_file_with_a_suffix_in_capitals_was_skipped_in_silence(tree: Path) -> None:
+    (tree / "C.YAML").write_text(scheduling_policy(name="c"))
+    (tree / "d.Json").symlink_to("nowhere")
+    loaded = load(["policies"])
+    assert names(loaded) == ["a", "b", "c"]
+    assert loaded.unreadable == ("policies/d.Json",)
+
+
 def test_the_source_of_a_file_elsewhere_is_its_whole_path(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree / "team")
     assert load(["../a.yaml"]).policies[0].ref.source == str(tree / "a.yaml")
@@ -157,6 +165,17 @@ def test_sizes_are_bounded_in_all(tree: Path) -> None:
         assert Code.TOO_LARGE in codes(loaded), limits
         assert loaded.unreadable
         assert len(loaded.policies) < 2
+
+
+@pytest.mark.parametrize("pattern", [r"\pL{1,8}x%d", r"(\pL\pN){1,99}x%d"])
+def test_patterns_that_cost_milliseconds_each_held_the_reader_for_a_minute(tmp_path: Path, pattern: str) -> None:
+    for n in range(450):
+        text = scheduling_policy(name=f"p{n}", selector=f"{{command: '{pattern % n}'}}")
+        (tmp_path / f"{n}.yaml").write_text(text)
+    loaded = load([str(tmp_path)])
+    assert loaded.diagnostics[-1].code is Code.TOO_LARGE
+    assert "patterns may cost" in loaded.diagnostics[-1].message
+    assert len(loaded.diagnostics) + len(loaded.policies) < 430
 
 
 def test_findings_are_bounded_and_the_bound_is_said() -> None:

@@ -52,7 +52,7 @@ def run_directory(path: str, options: Options) -> Found:
     for content in read_all([path]):
         if isinstance(content, Diagnostic):
             findings.append(content)
-        elif content.path.endswith(SUFFIXES) or Path(path).is_file():
+        elif content.path.lower().endswith(SUFFIXES) or Path(path).is_file():
             files.append(content.path)
             test = _File(content, options)
             cases += test.run()
