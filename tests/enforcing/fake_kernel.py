@@ -64,6 +64,7 @@ class FakeKernel:
     tasks: dict[int, FakeThread] = field(default_factory=dict)
     tree: dict[str, FakeCgroup] = field(default_factory=dict)
     ticks: int = 1000
+    seconds: float = 0.0
     writes: list[tuple[str, object]] = field(default_factory=list)
     refuse: Callable[[str, object, int], int] = lambda _what, _where, _value: 0
     before_write: Callable[[str, object], None] = lambda _what, _where: None
@@ -258,12 +259,18 @@ class Agent:
     def __init__(self, kernel: FakeKernel, path: Path, boot: str = "boot-1") -> None:
         self.kernel = kernel
         self.journal = Journal(path, boot)
-        self.enforcer = Eevdf(journal=self.journal, tasks=FakeTasks(kernel), cgroups=FakeCgroups(kernel))
+        self.enforcer = Eevdf(
+            journal=self.journal,
+            tasks=FakeTasks(kernel),
+            cgroups=FakeCgroups(kernel),
+            monotonic=lambda: kernel.seconds,
+        )
 
     def apply(
         self, *intents: Intent, now: int = 0, kind: GroupKind = GroupKind.CONTAINER, units: Iterable[str] = ()
     ) -> Applied:
-        """One scan and one apply."""
+        """One scan and one apply, two seconds after the last."""
+        self.kernel.seconds += 2
         bindings = bind(intents, self.kernel.snapshot(kind), protected_units=tuple(units), self_pid=-1, now=now)
         return self.enforcer.apply(bindings)
 

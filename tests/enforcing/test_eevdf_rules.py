@@ -133,6 +133,50 @@ def test_the_kubelet_writing_the_same_again_is_noticed_and_scaled_again(kernel: 
     assert kernel.tree[POD].weight == 736
 
 
+def test_a_weight_that_somebody_else_keeps_writing_is_left_to_them_and_named(kernel: FakeKernel, agent: Agent) -> None:
+    """Two writers answered each other at every scan, and no condition stood."""
+    kernel.spawn(APP, "upf")
+    calm = agent.apply(wish(priority=10))
+    for weight in range(101, 111):
+        kernel.tree[POD].weight = weight
+        applied = agent.apply(wish(priority=10))
+        assert (applied.rebased, applied.conditions) == ((POD,), calm.conditions)
+    kernel.tree[POD].weight = 300
+    kernel.writes.clear()
+    for _ in range(2):
+        applied = agent.apply(wish(priority=10))
+        assert (kernel.writes, applied.rebased) == ([], ())
+        assert POD in applied.conditions[0]
+        state = applied.intents[key()]
+        assert (state.enforced, state.weight) == (False, None)
+        assert "keeps writing" in state.refused[0].why
+        assert state.refused[0].cure
+    kernel.seconds += 300
+    applied = agent.apply(wish(priority=10))
+    assert (applied.conditions, applied.intents[key()].enforced, kernel.tree[POD].weight) == ((), True, 2794)
+    agent.enforcer.revert()
+    assert kernel.tree[POD].weight == 300
+
+
+def test_an_owner_who_writes_now_and_then_is_followed_every_time(kernel: FakeKernel, agent: Agent) -> None:
+    kernel.spawn(APP, "upf")
+    agent.apply(wish(priority=10))
+    for weight in range(101, 121):
+        kernel.seconds += 8
+        kernel.tree[POD].weight = weight
+        assert agent.apply(wish(priority=10)).conditions == ()
+        assert kernel.tree[POD].weight == round(weight * 1.25**10)
+
+
+def test_a_weight_left_to_somebody_else_goes_back_as_they_left_it(kernel: FakeKernel, agent: Agent) -> None:
+    kernel.spawn(APP, "upf")
+    for weight in range(101, 113):
+        kernel.tree[POD].weight = weight
+        agent.apply(wish(priority=10))
+    agent.apply()
+    assert kernel.tree[POD].weight == 112
+
+
 @pytest.mark.parametrize(("priority", "weight", "effective"), [(20, 10_000, 3), (-20, 58, -20)])
 def test_weight_is_clamped_to_what_the_kernel_takes_and_the_state_says_so(
     kernel: FakeKernel, agent: Agent, priority: int, weight: int, effective: int
@@ -517,6 +561,25 @@ def test_a_refused_weight_is_said_and_nothing_is_remembered(kernel: FakeKernel, 
     assert state.refused[0].cure
     kernel.refuse = lambda _what, _where, _value: 0
     assert agent.enforcer.revert() == 0
+
+
+def test_a_write_that_fails_in_its_reply_keeps_the_owners_weight(kernel: FakeKernel, agent: Agent) -> None:
+    """PID 1 wrote while systemctl gave up: our weight was scaled again, and was what revert gave back."""
+    kernel.spawn(APP, "upf")
+    owner = kernel.tree[POD].weight
+
+    def reply_is_lost(what: str, _where: object) -> None:
+        if what == "weight":
+            raise OSError(errno.EIO, "the reply was lost")
+
+    kernel.after_write = reply_is_lost
+    agent.apply(wish(priority=5))
+    kernel.after_write = lambda _what, _where: None
+    once = kernel.tree[POD].weight
+    agent.apply(wish(priority=5))
+    assert kernel.tree[POD].weight == once != owner
+    agent.enforcer.revert()
+    assert kernel.tree[POD].weight == owner
 
 
 def test_without_the_cpu_controller_nice_is_what_remains(kernel: FakeKernel, agent: Agent) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gthulhu_agent.discovery.snapshot import GroupKind, TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.carriers import place
 from gthulhu_agent.enforcing.cgroups import Cgroups
+from gthulhu_agent.enforcing.contention import Contention
 from gthulhu_agent.enforcing.deciding import Wish
 from gthulhu_agent.enforcing.journal import Journal, JournalError
 from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
 from gthulhu_agent.enforcing.protocol import Applied, EnforcerStats, IntentState, Refused
-from gthulhu_agent.enforcing.refusing import refused_thread
+from gthulhu_agent.enforcing.refusing import contended, refused_thread
 from gthulhu_agent.enforcing.reporting import Outcome, states
 from gthulhu_agent.enforcing.sched_attr import Ability
 from gthulhu_agent.enforcing.tasks import Tasks
@@ -43,13 +45,21 @@ class Eevdf:
     name = "eevdf"
     capabilities: tuple[str, ...] = ("CAP_SYS_NICE",)
 
-    def __init__(self, *, journal: Journal, tasks: Tasks, cgroups: Cgroups) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        tasks: Tasks,
+        cgroups: Cgroups,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._journal = journal
         self._tasks = tasks
         self._cgroups = cgroups
         self._memory, self._said = journal.load()
         self._threads = Threads(tasks, self._memory.threads)
-        self._weights = Weights(cgroups, self._memory.cgroups)
+        self._contention = Contention(monotonic)
+        self._weights = Weights(cgroups, self._memory.cgroups, self._contention)
         self._patterns = Patterns()
         self._state: Mapping[IntentKey, IntentState] = {}
         self._counts: Counter[str] = Counter()
@@ -91,7 +101,9 @@ class Eevdf:
             (bad for _, threads_of in matched for bad in threads_of.bad_patterns),
             Outcome(threads.found, weights.found, self._cgroups.scale, ability, why),
         )
-        return Applied(self._state, tuple(weights.rebased), tuple(threads.drifted), (*self._said, *conditions))
+        contention = tuple(contended(cgroup).why for cgroup in self._contention.standing())
+        said = (*self._said, *conditions, *contention)
+        return Applied(self._state, tuple(weights.rebased), tuple(threads.drifted), said)
 
     def revert(self) -> int:
         """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`; what cannot be put back stays remembered."""

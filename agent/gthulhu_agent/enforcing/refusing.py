@@ -43,6 +43,15 @@ def not_kept(what: str, wanted: int, found: int) -> Refused:
     return Refused(what, f"wrote {wanted}, but the kernel reads back {found}", "see who else sets it")
 
 
+def contended(cgroup: str) -> Refused:
+    """An owner who answers every write of ours is left the last word."""
+    return Refused(
+        "weight",
+        f"{cgroup}: somebody else keeps writing it, so it is left to them for some minutes",
+        "see who else sets it: another agent, an operator, a script",
+    )
+
+
 NO_CUSTOM_SLICE = Refused(
     "slice", "this kernel keeps no slice per thread; weight and nice are what remains", "Linux 6.12 or newer"
 )

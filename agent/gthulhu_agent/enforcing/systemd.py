@@ -11,6 +11,8 @@ from pathlib import Path
 _SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
 _TIMEOUT = 10.0
 """Seconds that systemctl gets; PID 1 answers in milliseconds unless it hangs."""
+_TOO_LONG = 124
+"""Exit code of a command that was given up on, as timeout(1) has it."""
 _UNSET = {"", "[not set]", str(2**64 - 1)}
 
 
@@ -69,16 +71,20 @@ class Systemd:
         """
         text = "" if value is None else str(value)
         done = self._run(["systemctl", "set-property", "--runtime", "--", unit, f"{self._property}={text}"])
+        if done.code == _TOO_LONG:
+            raise OSError(errno.ETIMEDOUT, f"systemctl: {done.errors}")
         if done.code != 0:
             raise OSError(errno.EIO, f"systemctl: {done.errors.strip() or f'exit code {done.code}'}")
 
 
 def run_command(command: Sequence[str]) -> Completed:
-    """Run ``command`` to its end; what cannot be started or takes too long has exit code 127."""
+    """Run ``command`` to its end; what cannot be started has exit code 127, what takes too long 124."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed program, the unit's name behind "--"
             command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         return Completed(127, "", str(error))
+    except subprocess.TimeoutExpired as error:
+        return Completed(_TOO_LONG, "", str(error))
     return Completed(done.returncode, done.stdout, done.stderr)

@@ -129,7 +129,9 @@ class ThreadWriter:
     def _undo(self, tid: int) -> None:
         if self._tasks.start(tid) is None:
             return
-        parent = self.read(self._tasks.parent(tid))
+        # 0 is a parent outside of what this agent sees, and to the kernel the calling thread: the agent itself.
+        pid = self._tasks.parent(tid)
+        parent = self.read(pid) if pid else None
         like = parent if parent is not None and parent.policy in FAIR else Attributes(Policy.OTHER, 0, 0)
         try:
             self._tasks.write(tid, nice=like.nice, slice_ns=like.slice_ns)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 
 from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.cgroups import Cgroups
+from gthulhu_agent.enforcing.contention import Contention
 from gthulhu_agent.enforcing.priorities import scaled
 from gthulhu_agent.enforcing.protocol import Refused
 from gthulhu_agent.enforcing.records import CgroupRecord, Seen, hold
-from gthulhu_agent.enforcing.refusing import not_kept, not_remembered, refused_weight
+from gthulhu_agent.enforcing.refusing import contended, not_kept, not_remembered, refused_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ class WeightRound:
 class Weights:
     """Works on the ``records`` that the journal saves."""
 
-    def __init__(self, cgroups: Cgroups, records: dict[str, CgroupRecord]) -> None:
+    def __init__(self, cgroups: Cgroups, records: dict[str, CgroupRecord], contention: Contention) -> None:
         self._cgroups = cgroups
+        self._contention = contention
         self._records = records
 
     def look(self, wishes: Mapping[str, WeightWish]) -> WeightRound:
@@ -107,7 +109,7 @@ class Weights:
                 self._set(write.during, wanted, unset=False)
                 now = self._cgroups.read(write.path)
             except OSError as error:
-                self._remember(write.path, write.former)
+                self._failed(write, error)
                 done.refuse(write.path, refused_weight(write.path, error))
                 continue
             if now is None:
@@ -141,6 +143,9 @@ class Weights:
             former.weight if former else None, now, lambda owner: scaled(owner, wish.priority, scale.low, scale.high)
         )
         again = former is not None and former.weight.seen(now) is not Seen.OURS
+        if again and self._contention.yields(path):
+            done.refuse(path, contended(path))
+            return
         done.found[path] = WeightFound(held.original, now)
         if again:
             done.rebased.append(path)
@@ -157,6 +162,19 @@ class Weights:
             return
         self._remember(path, during)
         done.writes.append(WeightWrite(path, now, former, during))
+
+    def _failed(self, write: WeightWrite, error: OSError) -> None:
+        """Forget a write that surely did nothing.
+
+        systemctl can fail, or be given up on, while PID 1 does what it was told. Forgotten, our value would pass for
+        the owner's at the next look, be scaled once more, and be what a revert gives back.
+        """
+        try:
+            now = self._cgroups.read(write.path)
+        except OSError:
+            now = None
+        if now in (write.before, None) and error.errno != errno.ETIMEDOUT:
+            self._remember(write.path, write.former)
 
     def _restore(self, record: CgroupRecord) -> bool:
         now = self._cgroups.read(record.path)
