@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
@@ -30,7 +31,7 @@ def plan_from_json(plan: Json, desired: Json, bases: Json) -> Plan:
             raise WireError(f"desired.{node}", "is not what the plan's digest says")
     found = Plan(
         id=str(plan["id"]),
-        summary=Summary(**plan["summary"]),
+        summary=_summary(plan["summary"]),
         changes=_changes(plan["changes"], held, wanted),
         bases=MappingProxyType(held),
         desired=MappingProxyType(wanted),
@@ -44,6 +45,11 @@ def plan_from_json(plan: Json, desired: Json, bases: Json) -> Plan:
         if node not in wanted or node not in held:
             raise WireError(f"desired.{node}", "is missing")
     return found
+
+
+def _summary(row: Json) -> Summary:
+    # Keys may be added within a format version; a plan from a later program is still this one's to apply.
+    return Summary(**{field.name: int(row[field.name]) for field in fields(Summary)})
 
 
 def _intents(rows: Iterable[object], path: str, shared: dict[str, Terms]) -> tuple[Intent, ...]:

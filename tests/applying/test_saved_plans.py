@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from agent_harness import desired, intent
@@ -198,6 +199,24 @@ def test_a_plan_that_another_program_rewrote_is_shown_and_not_applied(tmp_path: 
         load(file)
     with pytest.raises(StalePlan):
         mark_used(shown)
+
+
+def test_a_key_that_a_later_program_added_to_the_plan_is_ignored(tmp_path: Path) -> None:
+    """One more in the summary was refused as damage, though keys may be added within a format version."""
+    plan = changing()
+    save(plan, tmp_path / "plan.json")
+    document = json.loads((tmp_path / "plan.json").read_text())
+    (tmp_path / "later.json").write_text(json.dumps(added(document)))
+    again = load_for_show(tmp_path / "later.json").plan
+    assert (again.id, again.summary, again.changes) == (plan.id, plan.summary, plan.changes)
+
+
+def added(document: dict[str, Any]) -> dict[str, Any]:
+    """``document`` with a new key wherever the plan has objects with fixed keys."""
+    plan = {**document["plan"], "later": 1}
+    plan["summary"] = {**plan["summary"], "later": 1}
+    plan["changes"] = [{**row, "later": 1, "policy": {**row["policy"], "later": 1}} for row in plan["changes"]]
+    return {**document, "plan": plan, "later": 1}
 
 
 def test_a_set_that_is_not_what_the_digest_says_is_no_plan(tmp_path: Path) -> None:
