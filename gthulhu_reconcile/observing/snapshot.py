@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
 from gthulhu_reconcile.loading import yamltree
 from gthulhu_reconcile.loading.document import Document, Value
 from gthulhu_reconcile.loading.schema_check import check
+from gthulhu_reconcile.loading.schemas import schema_directory
 from gthulhu_reconcile.loading.source import shown, whole_file
 from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
 from gthulhu_reconcile.model.pods import NO_LABELS, Container, Node, Phase, Pod
@@ -25,7 +25,7 @@ from gthulhu_wire.intents import PodRef
 
 MAX_BYTES = 16 << 20
 LIMITS = yamltree.Limits(file_bytes=MAX_BYTES, events=2_000_000)
-SCHEMA_FILE = Path("schemas") / "pods-v1.json"
+SCHEMA_FILE = schema_directory() / "pods-v1.json"
 
 _TEXT: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": 1024}
 _LABELS: dict[str, object] = {

@@ -319,7 +319,7 @@ def test_kubernetes_own_yaml_is_named_as_such() -> None:
 
 
 def test_the_committed_schema_is_the_one_that_is_checked_and_describes_everything() -> None:
-    committed = Path(__file__).resolve().parents[2] / snapshot.SCHEMA_FILE
+    committed = snapshot.SCHEMA_FILE
     assert committed.read_text() == snapshot.schema_text()
 
     def described(schema: Any) -> bool:  # noqa: ANN401 - JSON
@@ -327,6 +327,13 @@ def test_the_committed_schema_is_the_one_that_is_checked_and_describes_everythin
         return bool(schema["description"]) and all(map(described, parts))
 
     assert described(json.loads(committed.read_text()))
+
+
+def test_the_schema_is_compared_from_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was looked for below the working directory, and said to have drifted everywhere else."""
+    monkeypatch.chdir(tmp_path)
+    assert snapshot.main(["--check"]) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_example_in_the_docs_is_a_snapshot() -> None:

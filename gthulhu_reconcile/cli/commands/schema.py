@@ -20,6 +20,7 @@ FILES = {
     ("PolicyTest", "7"): "policy-test-v1.draft-7.json",
     ("settings", "2020-12"): "settings-v1.json",
     ("plan", "2020-12"): "plan-v1.json",
+    ("pods", "2020-12"): "pods-v1.json",
 }
 KINDS = (*POLICIES, *dict.fromkeys(kind for kind, _ in FILES))
 
