@@ -17,7 +17,7 @@ from gthulhu_reconcile.cli.rendering.diagnostics import tie_findings
 from gthulhu_reconcile.cli.rendering.words import ACTIONS, GUARDS, REASONS, VERDICTS, duration, visible
 from gthulhu_reconcile.cli.terminal import Color
 from gthulhu_reconcile.model.accepted import Unreachable
-from gthulhu_reconcile.model.plan import Action, Guard, Hold, Reason, Verdict
+from gthulhu_reconcile.model.plan import Action, Guard, Hold, Reason, Summary, Verdict
 from gthulhu_wire.intents import Intent, PodRef
 
 Drawn = Callable[..., str]
@@ -49,6 +49,17 @@ def test_a_plan_without_changes_that_heals_a_damaged_store_does_not_say_no_chang
     assert text.endswith("Plan: 0 to add, 0 to update, 0 to delete, 0 to forget on 1 of 3 nodes.\n")
     assert any("worker-08" in line and "damaged" in line for line in github.plan(samples.healing_plan()))
     assert "damaged" in junit.document([junit.plan(samples.healing_plan())])
+
+
+def test_where_every_agent_was_left_out_nobody_is_said_to_hold_what_is_wanted(drawn: Drawn) -> None:
+    left = (Unreachable("worker-07", "no answer within 2s"), Unreachable("worker-08", "owned by staging"))
+    nothing = replace(samples.plan((), unreachable=left), bases={}, digests={}, summary=Summary(pods=2))
+    text = drawn(rendering.plan(nothing))
+    assert "No changes." not in text
+    assert "No node could be planned." in text
+    assert text.endswith("Plan: 0 to add, 0 to update, 0 to delete, 0 to forget on 0 of 0 nodes.\n")
+    some = drawn(rendering.plan(samples.plan((), unreachable=left)))
+    assert "No changes. The agents of the planned nodes hold what the policies ask for: 235 intents." in some
 
 
 def test_only_the_signs_that_are_used_are_explained(drawn: Drawn) -> None:

@@ -199,8 +199,12 @@ def _hold(planned: Plan, approve: str) -> Text:
 
 def _ending(planned: Plan) -> Text:
     text = Text()
-    if not planned.changes and not planned.changed_nodes and planned.held is None:
+    if planned.held is None and not planned.bases:
+        text.append("No node could be planned.", style="bold yellow")
+        text.append(" What their agents hold is not compared.\n" if planned.unreachable else " There is none.\n")
+    elif planned.held is None and not planned.changes and not planned.changed_nodes:
         held = count(planned.summary.unchanged, "intent")
-        text.append("No changes.", style="bold green").append(f" The agents hold what the policies ask for: {held}.\n")
+        whose = "agents of the planned nodes" if planned.unreachable else "agents"
+        text.append("No changes.", style="bold green").append(f" The {whose} hold what the policies ask for: {held}.\n")
     text.append("Plan:", style="bold").append(summary_line(planned).removeprefix("Plan:"))
     return text
