@@ -23,7 +23,7 @@ class Action(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     FORGET = "forget"
-    """The agent drops the intent without touching threads: the pod is gone, or ``onDelete: orphan``."""
+    """The pod is not observed any more, or the policy says ``onDelete: orphan``: nothing is there to be put back."""
 
 
 class Reason(StrEnum):

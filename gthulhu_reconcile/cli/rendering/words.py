@@ -31,7 +31,7 @@ ACTIONS: dict[Action, str] = {
     Action.ADD: "add",
     Action.UPDATE: "update",
     Action.DELETE: "delete (threads go back to the kernel's defaults or to the next policy)",
-    Action.FORGET: "forget (the agent drops it and touches no thread)",
+    Action.FORGET: "forget (the pod is gone, or its policy leaves its threads as they are)",
 }
 
 VERDICTS: dict[Verdict, str] = {
