@@ -90,6 +90,7 @@ def test_a_missing_policy_cannot_pass(folder: Path, capsys: pytest.CaptureFixtur
         ("tests/web.test.yaml", TEST.replace("winner", "wins"), "error[unknown-key]: 'wins' is not allowed here"),
         ("tests/web.test.yaml", TEST.replace("pods: ../pods.yaml", "pods: ../none.yaml"), "error[unreadable]"),
         ("tests/web.test.yaml", TEST.replace("winner: web", "winner: web, node: n"), "'node' is not allowed beside"),
+        ("tests/web.test.yaml", TEST.replace("pod: web/front-0", "node: n, container: c"), "beside 'container'"),
         ("tests/web.test.yaml", TEST.replace("pod: web/front-0, ", ""), "at least one of pod, node is needed"),
         ("tests/web.test.yaml", TEST.replace("cases:", "cases: []\nother:"), "error[unknown-key]: 'other'"),
     ],
@@ -102,6 +103,20 @@ def test_what_stands_in_the_way_is_told_with_its_place(
     captured = capsys.readouterr()
     assert words in captured.err
     assert "1 passed" not in captured.out
+
+
+@pytest.mark.parametrize("winner", ["web", "none"])
+def test_a_container_that_the_pod_does_not_have_passed(
+    folder: Path, capsys: pytest.CaptureFixture[str], winner: str
+) -> None:
+    write(folder, "pods.yaml", PODS.replace("node: worker-1", "node: worker-1, containers: [{name: nginx}]"))
+    write(folder, "tests/web.test.yaml", TEST.replace("winner: web", f"container: ngnix, winner: {winner}"))
+    assert run(["test", "tests"]) == 1
+    out = capsys.readouterr().out
+    assert "pod web/front-0 has no container 'ngnix'" in out
+    assert "did you mean 'nginx'?" in out
+    write(folder, "tests/web.test.yaml", TEST.replace("winner: web", "container: nginx, winner: web"))
+    assert run(["test", "tests"]) == 0
 
 
 def test_one_broken_file_does_not_hide_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ class _File:
         observed = Observed.of(observation.pods, observation.nodes)
         names = [f"{pod.ref.namespace}/{pod.ref.name}" for pod in observed.pods()]
         names += [*observed.nodes, *observed.populated]
+        containers = {pod.ref: [each.name for each in pod.containers] for pod in observed.pods()}
         for number, case in enumerate(test.cases):
             at = case.at or test.at
             if at is None and (policy := _timed(loaded.policies)) is not None:
@@ -113,7 +114,15 @@ class _File:
                 for place, expectation in enumerate(case.expect)
             ]
             explanations = self._explain(loaded.policies, observed, at or _ANY_INSTANT, expectations)
-            yield run_case(self._content.path, case.name, expectations, explanations, loaded.policies, names=names)
+            yield run_case(
+                self._content.path,
+                case.name,
+                expectations,
+                explanations,
+                loaded.policies,
+                names=names,
+                containers=containers,
+            )
 
     def _load(self, document: Document, paths: Sequence[str]) -> Loaded:
         loaded = load(
@@ -127,11 +136,14 @@ class _File:
     def _check_targets(self, document: Document, test: PolicyTestDocument) -> None:
         for number, case in enumerate(test.cases):
             for place, expectation in enumerate(case.expect):
-                if expectation.pod is not None and expectation.node is not None:
-                    pointer = ("cases", number, "expect", place, "node")
-                    message = "'node' is not allowed beside 'pod'"
-                    hint = "an expectation is about pods, or about a node's own processes"
-                    self.findings.append(document.diagnose(Code.NOT_ALLOWED, pointer, message, key=True, hint=hint))
+                if expectation.node is None:
+                    continue
+                for other, given in (("pod", expectation.pod), ("container", expectation.container)):
+                    if given is not None:
+                        pointer = ("cases", number, "expect", place, "node")
+                        message = f"'node' is not allowed beside '{other}'"
+                        hint = "an expectation is about pods, or about a node's own processes"
+                        self.findings.append(document.diagnose(Code.NOT_ALLOWED, pointer, message, key=True, hint=hint))
 
     def _beside(self, path: str) -> str:
         return shown_path(Path(self._content.path).parent / path) + ("/" if path.endswith(os.sep) else "")

@@ -17,7 +17,7 @@ from gthulhu_reconcile.model.diagnostics import Span
 from gthulhu_reconcile.model.plan import Considered, Explanation, Verdict
 from gthulhu_reconcile.model.policy import Policy
 from gthulhu_wire.globs import matches
-from gthulhu_wire.intents import PolicyRef
+from gthulhu_wire.intents import PodRef, PolicyRef
 
 _EXERCISED = (Verdict.WINS, Verdict.SHADOWED)
 
@@ -99,10 +99,12 @@ def run_case(
     policies: Sequence[Policy],
     *,
     names: Sequence[str] = (),
+    containers: Mapping[PodRef, Sequence[str]] | None = None,
 ) -> CaseResult:
     """Hold ``expectations`` against ``explanations``, one for each pod and each node that they are about.
 
-    ``names`` are all pods and nodes of the snapshot, for a guess at what a misspelt one meant.
+    ``names`` are all pods and nodes of the snapshot, for a guess at what a misspelt one meant; ``containers`` are those
+    of each pod, and without them none is judged.
     """
     pods: dict[str, list[Explanation]] = {}
     nodes: dict[str, list[Explanation]] = {}
@@ -122,7 +124,8 @@ def run_case(
         for target, explained in targets:
             checked.add(target)
             exercised.update(each.policy.ref for each in explained.considered if each.verdict in _EXERCISED)
-            failures += _compare(expected, target, explained)
+            missing = _unknown_container(expected, target, explained.pod, containers)
+            failures += [missing] if missing is not None else _compare(expected, target, explained)
     return CaseResult(file, name, len(checked), tuple(failures), frozenset(exercised))
 
 
@@ -156,6 +159,21 @@ def _unknown_names(expected: Expected, policies: Sequence[Policy]) -> list[Failu
             hint = f"did you mean '{near[0]}'?" if near else ""
             failures.append(Failure(expected.span, f"there is no policy '{name}'", hint))
     return failures
+
+
+def _unknown_container(
+    expected: Expected, target: str, pod: PodRef | None, containers: Mapping[PodRef, Sequence[str]] | None
+) -> Failure | None:
+    """A container that the pod does not have: whoever is expected there would win in nothing."""
+    if containers is None or pod is None or expected.container is None:
+        return None
+    known = containers.get(pod, ())
+    if expected.container in known:
+        return None
+    near = difflib.get_close_matches(expected.container, known, n=1)
+    has = f"it has {', '.join(known)}" if known else "the snapshot names none of its containers"
+    hint = f"did you mean '{near[0]}'?" if near else has
+    return Failure(expected.span, f"{target} has no container '{expected.container}'", hint)
 
 
 def _compare(expected: Expected, target: str, explained: Explanation) -> list[Failure]:
