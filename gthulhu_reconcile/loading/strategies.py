@@ -40,9 +40,9 @@ _TELLING = {"strategynamespace", "labelselectors", "commandregex", "executiontim
 
 
 def is_strategies(value: Value) -> bool:
-    """Whether a document holds strategies: one, a list, or an answer of the API; told by its keys."""
+    """Whether a document holds strategies: one, a list, or an answer of the API; told by its keys, if it has any."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(entry, dict) and _is_strategy(entry) for entry in value)
+        return all(isinstance(entry, dict) and _is_strategy(entry) for entry in value)
     if not isinstance(value, dict) or "kind" in value or "apiVersion" in value:
         return False
     return _is_strategy(value) or "strategies" in value or (isinstance(value.get("data"), dict) and "success" in value)
@@ -116,6 +116,9 @@ def _strategies(document: Document, findings: list[Diagnostic]) -> Iterator[tupl
             return
         pointer, value = (*pointer, step), value[step]
     if isinstance(value, list):
+        if not value:
+            message, hint = "there is nothing in this list of strategies", "remove the file if that is meant"
+            findings.append(document.diagnose(Code.NO_POLICIES, pointer, message, severity=Severity.WARNING, hint=hint))
         for number, entry in enumerate(value):
             yield (*pointer, number), entry
     elif value is not None:

@@ -7,7 +7,7 @@ import json
 import pytest
 from policy_texts import load_text, only_policy
 
-from gthulhu_reconcile.model.diagnostics import Code
+from gthulhu_reconcile.model.diagnostics import Code, Severity
 from gthulhu_reconcile.model.policy import Operator, Requirement
 from gthulhu_wire.intents import Schedule
 
@@ -59,6 +59,15 @@ def test_a_strategy_without_id_keeps_its_name_when_the_list_is_reordered() -> No
     names = [policy.ref.name for policy in load_text(json.dumps([one, two])).policies]
     assert names == [policy.ref.name for policy in load_text(json.dumps([two, one])).policies]
     assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize("text", ["[]", '{"strategies": []}', '{"success": true, "data": {"strategies": []}}'])
+def test_an_empty_list_of_strategies_was_called_a_wrong_type(text: str) -> None:
+    loaded = load_text(text)
+    (finding,) = loaded.diagnostics
+    assert (finding.code, finding.severity) == (Code.NO_POLICIES, Severity.WARNING)
+    assert finding.message == "there is nothing in this list of strategies"
+    assert loaded.unreadable == ()
 
 
 def test_every_strategy_has_its_own_line() -> None:
