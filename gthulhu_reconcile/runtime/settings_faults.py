@@ -21,6 +21,7 @@ _CODES = {
     "string_too_short": Code.OUT_OF_RANGE,
     "string_too_long": Code.OUT_OF_RANGE,
     "out_of_range": Code.OUT_OF_RANGE,
+    "glob": Code.NOT_ALLOWED,
     "bad_cron": Code.BAD_CRON,
     "bad_time_zone": Code.BAD_TIME_ZONE,
     "value_error": Code.BAD_FORMAT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -17,6 +18,14 @@ from gthulhu_reconcile.runtime.settings_schema import ENVIRONMENT_PREFIX, Key, k
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """Names the settings file; read by the command line, beside ``--config``."""
 
+_OTHER_VARIABLES = frozenset(
+    {CONFIG_VARIABLE, *(ENVIRONMENT_PREFIX + name for name in ("DEBUG", "REQUIRE_ALL", "WRITE_DOCS"))}
+)
+_AGENT_PREFIX = ENVIRONMENT_PREFIX + "AGENT_"
+_SERVICE_LINK = re.compile(
+    r"(?:_SERVICE_HOST|_SERVICE_PORT(?:_[A-Z0-9_]+)?|_PORT_\d+_(?:TCP|UDP|SCTP)_[A-Z]+|(_PORT(?:_\d+_[A-Z]+)?))$"
+)
+"""What Kubernetes sets in every pod for a service named gthulhu; the last kind has an address as its value."""
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -43,7 +52,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     known = {key.variable: key for key in keys()}
     values: dict[str, Any] = {}
     names: dict[tuple[str, ...], str] = {}
-    diagnostics = list(_near_misses(environ, known))
+    diagnostics = list(_unknown(environ, known))
     for variable, key in known.items():
         if not (text := environ.get(variable, "")):
             continue
@@ -79,15 +88,20 @@ def outside(origin: str, code: Code, message: str, severity: Severity = Severity
     return Diagnostic(code, severity, Span(path, 0, 0, 0), f"{origin}: {message}", suggestion=near)
 
 
-def _near_misses(environ: Mapping[str, str], known: Mapping[str, Key]) -> Iterable[Diagnostic]:
-    # Only what is nearly one of ours: Kubernetes sets GTHULHU_…_SERVICE_HOST for every service of that name, and the
-    # agent has variables of its own.
+def _unknown(environ: Mapping[str, str], known: Mapping[str, Key]) -> Iterable[Diagnostic]:
     for name in sorted(environ):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in known or name == CONFIG_VARIABLE:
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in known or _of_others(name, environ[name]):
             continue
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.9):
-            message = "is not read"
-            yield outside(f"environment variable {name}", Code.UNKNOWN_KEY, message, Severity.WARNING, near[0])
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8) or [""]
+        yield outside(f"environment variable {name}", Code.UNKNOWN_KEY, "is not read", Severity.WARNING, near[0])
+
+
+def _of_others(name: str, value: str) -> bool:
+    """Whether something else than the settings reads or sets the variable."""
+    if name in _OTHER_VARIABLES or name.startswith(_AGENT_PREFIX):
+        return True
+    found = _SERVICE_LINK.search(name)
+    return found is not None and (found[1] is None or "://" in value)
 
 
 def _from_text(text: str, kind: str) -> object:

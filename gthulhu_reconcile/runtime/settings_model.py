@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gthulhu_reconcile.planning.options import LimitsByNamespace, NamespaceLimits, Options, Protection
 from gthulhu_reconcile.runtime.settings_types import CronLine, Duration, Instant, ListenAddress, TimeSlice, ZoneName
+from gthulhu_wire.globs import is_glob
 from gthulhu_wire.intents import PRIORITY_MAX, PRIORITY_MIN, TIME_SLICE_MAX_NS, TIME_SLICE_MIN_NS
 
 _PROTECTION = Protection()
@@ -56,6 +57,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
 
 
+def _exact(name: str) -> str:
+    if is_glob(name):
+        raise PydanticCustomError("glob", "must be an exact name: globs release nothing")
+    return name
+
+
 class Protected(_Section):
     """What policies do not reach."""
 
@@ -66,7 +73,7 @@ class Protected(_Section):
     units: tuple[str, ...] = _PROTECTION.units
     """systemd units, exact or glob, that node policies never take: losing the CPU there means losing the node."""
 
-    released: tuple[str, ...] = ()
+    released: tuple[Annotated[str, AfterValidator(_exact)], ...] = ()
     """Exact names of protected namespaces and units that a policy may reach, if it names them exactly too. Globs
     release nothing."""
 

@@ -182,12 +182,38 @@ def test_a_value_that_is_overridden_may_be_anything_but_its_file_is_judged_all_t
     assert only(diagnostics).code is Code.OUT_OF_RANGE
 
 
-def test_only_variables_that_are_nearly_ours_are_warned_about() -> None:
-    environ = {"GTHULHU_GUARDS_MASS_FLOR": "3", "GTHULHU_PORT": "tcp://10.0.0.1:80", "GTHULHU_REQUIRE_ALL": "1"}
+def test_variables_that_nobody_reads_were_ignored_in_silence() -> None:
+    environ = {"GTHULHU_GUARDS_MASS_FLOR": "3", "GTHULHU_FOO": "1", "GTHULHU_AGENT": "x", "GTHULHU_PORT": "9470"}
     _, diagnostics = load(None, environ)
+    assert {(fault.severity, fault.code) for fault in diagnostics} == {(Severity.WARNING, Code.UNKNOWN_KEY)}
+    assert [(fault.message.split(":")[0].split()[-1], fault.suggestion) for fault in diagnostics] == [
+        ("GTHULHU_AGENT", "GTHULHU_AGENTS"),
+        ("GTHULHU_FOO", ""),
+        ("GTHULHU_GUARDS_MASS_FLOR", "GTHULHU_GUARDS_MASS_FLOOR"),
+        ("GTHULHU_PORT", "GTHULHU_PODS"),
+    ]
+
+
+def test_variables_of_the_agent_the_tests_and_kubernetes_are_not_warned_about() -> None:
+    ours = ("CONFIG", "DEBUG", "REQUIRE_ALL", "WRITE_DOCS", "AGENT_STATE_DIR")
+    links = {
+        "GTHULHU_SERVICE_HOST": "10.0.0.1",
+        "GTHULHU_SERVICE_PORT": "80",
+        "GTHULHU_API_SERVICE_PORT_HTTP": "80",
+        "GTHULHU_PORT": "tcp://10.0.0.1:80",
+        "GTHULHU_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "GTHULHU_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    _, diagnostics = load(None, {**{f"GTHULHU_{name}": "1" for name in ours}, **links})
+    assert diagnostics == ()
+
+
+def test_a_glob_in_what_is_released_was_taken_and_released_nothing() -> None:
+    Path("gthulhu.yaml").write_text("guards: {protected: {released: [kube-system, 'kube-*']}}\n")
+    _, diagnostics = load()
     fault = only(diagnostics)
-    assert fault.severity is Severity.WARNING
-    assert fault.suggestion == "GTHULHU_GUARDS_MASS_FLOOR"
+    assert (fault.code, fault.span.line, fault.span.column) == (Code.NOT_ALLOWED, 1, 46)
+    assert "globs release nothing" in fault.message
 
 
 @pytest.mark.parametrize(
