@@ -19,6 +19,7 @@ from gthulhu_reconcile.model.policy import Candidate
 from gthulhu_reconcile.observing.accepted import identify
 from gthulhu_reconcile.observing.asking import asked
 from gthulhu_reconcile.planning.observed import Observed
+from gthulhu_reconcile.runtime.chosen_nodes import check_nodes
 from gthulhu_reconcile.runtime.connecting import PassClient, backoff, connect
 from gthulhu_reconcile.runtime.inputs import LOCAL, find_agents, load_checked, observe
 from gthulhu_reconcile.runtime.settings import Settings
@@ -51,7 +52,7 @@ async def look(
         UserError: an input has errors, or ``choose`` finds no pod.
     """
     loaded = await load_checked(settings, stdin=stdin)
-    files_only = settings if settings.pods == LOCAL else settings.model_copy(update={"offline": True})
+    files_only = settings if settings.pods == LOCAL else settings.model_copy(update={"offline": True, "nodes": ()})
     async with connect(settings, read_only=True) as client:
         inputs = await observe(
             files_only,
@@ -72,11 +73,13 @@ async def ask_nodes(settings: Settings, tell: Tell) -> tuple[tuple[NodeStatus, .
     """The status of every node that the settings name, sorted; and what the inventory is warned about.
 
     Raises:
-        UserError: the inventory has errors, or ``--offline`` forbids to ask.
+        UserError: the inventory has errors, a chosen node has no agent, or ``--offline`` forbids to ask.
     """
     _must_ask(settings)
     async with connect(settings, read_only=True) as client:
         agents, silent, warned = await _named_agents(settings, client)
+        if not silent:
+            check_nodes(settings.nodes, {agent.node for agent in agents})
         wanted = [agent for agent in agents if settings.planning_options().plans_node(agent.node)]
         found = await _statuses(settings, client, wanted, tell)
     lost = [NodeStatus(each.node, silence=each.reason) for each in silent]

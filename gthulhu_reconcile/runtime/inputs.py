@@ -27,6 +27,7 @@ from gthulhu_reconcile.observing.podfile import STDIN, FileSource
 from gthulhu_reconcile.observing.pods import Observation, PodSource
 from gthulhu_reconcile.planning.observed import Observed
 from gthulhu_reconcile.planning.resolving import Resolution, resolve
+from gthulhu_reconcile.runtime.chosen_nodes import check_nodes
 from gthulhu_reconcile.runtime.collecting import collector_paused
 from gthulhu_reconcile.runtime.connecting import PassClient, backoff
 from gthulhu_reconcile.runtime.settings_model import Settings
@@ -122,8 +123,9 @@ async def observe(
     """Read everything but the policies.
 
     Raises:
-        UserError: an input has an error that a person must mend; nothing is planned then. What merely could not be
-            read is no such error: it is in :attr:`Inputs.unreadable`, and the planner holds on it.
+        UserError: an input has an error that a person must mend, or a chosen node is not known; nothing is planned
+            then. What merely could not be read is no such error: it is in :attr:`Inputs.unreadable`, and the planner
+            holds on it.
     """
     asking = _Asking(settings, client, rng, stdin, progress or tell_nobody)
     agents, found = await asyncio.to_thread(find_agents, settings)
@@ -132,6 +134,9 @@ async def observe(
     _stop_on_errors("the pods have errors", observation.diagnostics)
 
     observed = Observed.of(observation.pods, observation.nodes)
+    if observation.complete:
+        # Otherwise the node may be there, and the plan is held.
+        check_nodes(settings.nodes, {*observed.populated, *observed.nodes, *(agent.node for agent in named)}, nameless)
     unreadable = (*loaded.unreadable, *observation.unreadable)
     at_instant, resolution = await asyncio.to_thread(_resolved, settings, loaded, observed, at, unreadable)
     accepted, silent = await asking.accepted(named, resolution)
