@@ -12,7 +12,7 @@ from gthulhu_reconcile.cli.options import OVERRIDES
 from gthulhu_reconcile.cli.rendering.diagnostics import diagnostic, in_order
 from gthulhu_reconcile.cli.terminal import Color, Terminal
 from gthulhu_reconcile.errors import UsageError, UserError
-from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity
+from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity, has_errors
 from gthulhu_reconcile.runtime.settings import Output, Settings, load_settings
 
 COMMAND_LINE = "command line"
@@ -77,7 +77,7 @@ def start(given: Mapping[str, object], *forms: Output) -> Session:
     config = given.get("config")
     path = Path(config) if isinstance(config, str) and config else None
     settings, found = load_settings(path, os.environ, overrides(given))
-    if any(each.severity is Severity.ERROR for each in found):
+    if has_errors(found):
         if any(each.span.path == COMMAND_LINE for each in found):
             raise UsageError("the command line cannot be used", found)
         raise UserError("the settings cannot be used", found)

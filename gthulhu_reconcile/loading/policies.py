@@ -17,7 +17,7 @@ from gthulhu_reconcile.loading.schema_check import check
 from gthulhu_reconcile.loading.schemas import policy_schema
 from gthulhu_reconcile.loading.source import shown, whole_file
 from gthulhu_reconcile.loading.yamltree import Limits, open_reader
-from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, Span, has_errors
 from gthulhu_reconcile.model.policy import Policy
 from gthulhu_reconcile.planning.options import LimitsByNamespace, Protection
 from gthulhu_wire.documents import MAX_PATTERN
@@ -177,7 +177,7 @@ class _Loading:
         told = frozenset(finding.pointer for finding in findings if finding.code not in _ABOUT_ABSENCE)
         findings += judge(places, self._rules, told)
         self._instructions += _cost(places)
-        if places.sound and not any(finding.severity is Severity.ERROR for finding in findings):
+        if places.sound and not has_errors(findings):
             try:
                 policy = compile_policy(read_model(places.value), source=path, line=places.line)
             except ValidationError as error:
@@ -210,7 +210,7 @@ class _Loading:
                 )
             )
         self._diagnostics += kept
-        if any(finding.severity is Severity.ERROR for finding in kept):
+        if has_errors(kept):
             self._unreadable[path] = None
         if len(self._diagnostics) >= self._bounds.findings:
             message = f"there are {len(self._diagnostics):,} mistakes; later files were not looked at"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,3 +95,8 @@ class Diagnostic:
             "hint": self.hint,
             "suggestion": self.suggestion,
         }
+
+
+def has_errors(found: Iterable[Diagnostic]) -> bool:
+    """Whether an error is among ``found``."""
+    return any(one.severity is Severity.ERROR for one in found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gthulhu_reconcile.loading.source import shown, whole_file
-from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity, has_errors
 from gthulhu_reconcile.observing.ansible.files import Reader
 from gthulhu_reconcile.observing.ansible.groups import ALL, Groups
 from gthulhu_reconcile.observing.ansible.hosts import agent_of
@@ -38,13 +38,13 @@ def agents(arguments: Sequence[str]) -> tuple[tuple[Agent, ...], tuple[Diagnosti
         groups = reader.finish()
         found += reader.found
         named += _of_hosts(groups, found)
-        if not named and not any(one.severity is Severity.ERROR for one in found):
+        if not named and not has_errors(found):
             found.append(_nobody(sources, groups))
     for argument in arguments:
         if looks_like_url(argument):
             named += _by_address(argument, found)
     distinct = tuple(_distinct(named, found))
-    failed = any(one.severity is Severity.ERROR for one in found)
+    failed = has_errors(found)
     return () if failed else distinct, tuple(found)
 
 

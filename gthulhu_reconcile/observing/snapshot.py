@@ -17,7 +17,7 @@ from gthulhu_reconcile.loading.document import Document, Value
 from gthulhu_reconcile.loading.schema_check import check
 from gthulhu_reconcile.loading.schemas import schema_directory
 from gthulhu_reconcile.loading.source import shown, whole_file
-from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, has_errors
 from gthulhu_reconcile.model.pods import NO_LABELS, Container, Node, Phase, Pod
 from gthulhu_reconcile.observing.kubernetes import container_id
 from gthulhu_reconcile.observing.pods import Observation
@@ -157,7 +157,7 @@ def _labels(row: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _errors(found: Sequence[Diagnostic]) -> bool:
-    return any(one.severity is Severity.ERROR for one in found)
+    return has_errors(found)
 
 
 def schema_text() -> str:

@@ -18,7 +18,7 @@ from gthulhu_reconcile.errors import UserError
 from gthulhu_reconcile.loading.policies import Loaded, load
 from gthulhu_reconcile.loading.windows import candidates
 from gthulhu_reconcile.model.accepted import Accepted, Unreachable
-from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, has_errors
 from gthulhu_reconcile.model.policy import Candidate
 from gthulhu_reconcile.observing import inventory
 from gthulhu_reconcile.observing.accepted import identify, read_accepted
@@ -92,7 +92,7 @@ def find_agents(settings: Settings) -> tuple[tuple[Agent, ...], tuple[Diagnostic
     if settings.offline and settings.agents == default and not any(Path(path).exists() for path in default):
         return (), ()
     agents, found = inventory.agents(settings.agents)
-    if any(one.severity is Severity.ERROR for one in found):
+    if has_errors(found):
         raise UserError("the inventory cannot be used", found)
     return agents, found
 
@@ -234,7 +234,7 @@ def _once(
 
 
 def _stop_on_errors(message: str, diagnostics: Sequence[Diagnostic]) -> None:
-    if any(one.severity is Severity.ERROR and one.code is not Code.UNREADABLE for one in diagnostics):
+    if has_errors(one for one in diagnostics if one.code is not Code.UNREADABLE):
         raise UserError(message, diagnostics)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
-from gthulhu_reconcile.model.diagnostics import Diagnostic, Severity
+from gthulhu_reconcile.model.diagnostics import Diagnostic, has_errors
 from gthulhu_reconcile.runtime.settings_faults import faults
 from gthulhu_reconcile.runtime.settings_file import file_layer
 from gthulhu_reconcile.runtime.settings_layers import Layer, environment_layer, overrides_layer
@@ -55,7 +55,7 @@ def load_settings(
     except ValidationError as error:
         found += faults(error, options=options, environment=environment, file=file)
         settings = Settings.model_construct()
-    if any(diagnostic.severity is Severity.ERROR for diagnostic in found):
+    if has_errors(found):
         settings = Settings.model_construct()
     return settings, tuple(found)
 

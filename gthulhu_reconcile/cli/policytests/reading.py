@@ -17,7 +17,7 @@ from gthulhu_reconcile.loading.schema_check import check
 from gthulhu_reconcile.loading.schemas import read_schema
 from gthulhu_reconcile.loading.windows import candidates
 from gthulhu_reconcile.loading.yamltree import parse
-from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, Severity
+from gthulhu_reconcile.model.diagnostics import Code, Diagnostic, has_errors
 from gthulhu_reconcile.model.plan import Explanation
 from gthulhu_reconcile.model.policy import Policy
 from gthulhu_reconcile.observing import podfile
@@ -81,7 +81,7 @@ class _File:
 
     @property
     def _broken(self) -> bool:
-        return any(found.severity is Severity.ERROR for found in self.findings)
+        return has_errors(self.findings)
 
     def _run(self, document: Document) -> Iterator[CaseResult]:
         test = PolicyTestDocument.model_validate(document.value)
@@ -129,7 +129,7 @@ class _File:
             [self._beside(path) for path in paths], limits=self._options.limits, protected=self._options.protection
         )
         self.findings += loaded.diagnostics
-        if not loaded.policies and not any(found.severity is Severity.ERROR for found in loaded.diagnostics):
+        if not loaded.policies and not has_errors(loaded.diagnostics):
             self.findings.append(document.diagnose(Code.NO_POLICIES, ("policies",), "there are no policies to test"))
         return loaded
 
