@@ -70,11 +70,6 @@ class Terminal:
         """Whether standard output is coloured."""
         return self._out.color_system is not None
 
-    @property
-    def err_width(self) -> int:
-        """Columns of standard error."""
-        return self._err.width
-
     def show(self, text: Text) -> None:
         """Data for people, to standard output. Lines are not folded: a pipe's reader wants them whole."""
         _print(self._out, text)

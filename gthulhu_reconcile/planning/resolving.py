@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gthulhu_reconcile.model.pods import Node, Pod
@@ -115,10 +115,6 @@ class Resolution:
             desired = _resolve(self.rules, self.rules.node_class(node, observed), pods)
             known = self._known[node] = _Known(pods, observed, desired)
         return known.desired
-
-    def digests(self, nodes: Iterable[str]) -> dict[str, str]:
-        """Per node, the digest of what it is to enforce."""
-        return {node: self.desired(node).digest for node in nodes}
 
     def node_class(self, node: str) -> NodeClass:
         """The class of ``node`` as observed."""

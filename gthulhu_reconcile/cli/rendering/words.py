@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gthulhu_reconcile.model.plan import Action, Guard, Reason, Verdict
-from gthulhu_wire.intents import Intent, PodRef, PolicyRef
+from gthulhu_wire.intents import PodRef, PolicyRef
 
 DEFAULT_NAMESPACE = "default"
 SHORT_ID = 12
@@ -106,15 +106,6 @@ def instant(seconds: int) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """``1 node``, ``2 nodes``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def schedule(intent: Intent) -> str:
-    """A schedule in one line: ``priority 10, timeSlice 5ms, preempt``."""
-    wanted = intent.terms.schedule
-    parts = [f"priority {wanted.priority}"] if wanted.priority else []
-    parts += [f"timeSlice {duration(wanted.time_slice_ns)}"] if wanted.time_slice_ns is not None else []
-    parts += ["preempt"] if wanted.preempt else []
-    return ", ".join(parts) or "the kernel's defaults"
 
 
 def short_id(container: str) -> str:
