@@ -17,10 +17,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gthulhu_reconcile.planning.options import LimitsByNamespace, NamespaceLimits, Options, Protection
 from gthulhu_reconcile.runtime.settings_types import CronLine, Duration, Instant, ListenAddress, TimeSlice, ZoneName
+from gthulhu_reconcile.transport import retrying
 from gthulhu_wire.globs import is_glob
 from gthulhu_wire.intents import PRIORITY_MAX, PRIORITY_MIN, TIME_SLICE_MAX_NS, TIME_SLICE_MIN_NS
 
 _PROTECTION = Protection()
+_WAITED = retrying.Deadlines()
+_RETRIED = retrying.Backoff()
 
 
 def _option(name: str) -> dict[str, JsonValue]:
@@ -148,13 +151,13 @@ _DEADLINE = _between(timedelta(milliseconds=10), timedelta(hours=1), "10ms and 1
 class Deadlines(_Section):
     """How long is waited before something counts as failed."""
 
-    connect: Annotated[Duration, _DEADLINE] = timedelta(seconds=2)
+    connect: Annotated[Duration, _DEADLINE] = timedelta(seconds=_WAITED.connect)
     """For a connection to an agent. A node that is gone costs this much, once per try."""
 
-    request: Annotated[Duration, _DEADLINE] = timedelta(seconds=5)
+    request: Annotated[Duration, _DEADLINE] = timedelta(seconds=_WAITED.request)
     """For one answer of an agent, from the first byte sent to the last byte read."""
 
-    node: Annotated[Duration, _DEADLINE] = timedelta(seconds=20)
+    node: Annotated[Duration, _DEADLINE] = timedelta(seconds=_WAITED.node)
     """For everything that one node needs in a pass, its retries included. After it the node is left for the next
     pass."""
 
@@ -180,13 +183,13 @@ class Retries(_Section):
     come back together.
     """
 
-    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    attempts: Annotated[int, Field(ge=1, le=10)] = _RETRIED.tries
     """Tries per request, the first one included. 1 never tries again within a pass."""
 
-    first: Annotated[Duration, _DEADLINE] = timedelta(milliseconds=200)
+    first: Annotated[Duration, _DEADLINE] = timedelta(seconds=_RETRIED.first)
     """Upper bound of the first wait; it doubles with each try."""
 
-    max: Annotated[Duration, _DEADLINE] = timedelta(seconds=5)
+    max: Annotated[Duration, _DEADLINE] = timedelta(seconds=_RETRIED.most)
     """Upper bound of every wait."""
 
 

@@ -34,7 +34,7 @@ class Deadlines:
 
     connect: float = 2.0
     request: float = 5.0
-    node: float = 15.0
+    node: float = 20.0
     least_mib_per_second: float = 2.0
 
     def allowance(self, count: int) -> float:
@@ -53,8 +53,8 @@ class Backoff:
     """
 
     tries: int = 3
-    first: float = 0.5
-    most: float = 30.0
+    first: float = 0.2
+    most: float = 5.0
 
     def pause(self, failures: int, rng: Rng, floor: float = 0.0) -> float:
         """Seconds to wait after so many failures, at least ``floor`` (what ``Retry-After`` said)."""

@@ -59,7 +59,7 @@ async def test_a_second_try_that_succeeds_is_a_success() -> None:
 
 async def test_retry_after_is_a_floor_and_jitter_comes_on_top() -> None:
     agent = Agent(gone(retry_after=7.0))
-    await tried(agent)
+    await tried(agent, backoff=Backoff(first=0.5))
     assert agent.asked == pytest.approx([0.0, 7.5])
 
 
