@@ -270,7 +270,7 @@ class Engine:
         self._tell(
             ConditionKind.ENFORCER_AILING,
             "; ".join(done.applied.conditions) if done.applied else "",
-            "look at the disk of the state folder; a restart reads it again",
+            "look at the disk of the state folder, or at who else writes the cgroup that is named",
             done.at,
         )
 

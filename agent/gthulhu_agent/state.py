@@ -66,7 +66,7 @@ class ConditionKind(StrEnum):
     ENFORCER_LIMITED = "EnforcerLimited"
     """The kernel or the agent's rights do not allow all that intents ask for."""
     ENFORCER_AILING = "EnforcerAiling"
-    """The enforcer's own memory of what it has to restore is damaged or cannot be written."""
+    """The enforcer's own memory of what it has to restore is damaged or cannot be written, or it has a rival."""
     REVERTED = "Reverted"
     """``gthulhu-agent revert`` put everything back; sets are stored and not enforced until ``resume``."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"

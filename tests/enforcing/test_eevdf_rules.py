@@ -313,6 +313,7 @@ def test_realtime_and_idle_threads_are_never_written_and_the_state_says_so(
     fair = kernel.spawn(APP, "upf")
     state = agent.apply(wish(time_slice_ns=500_000)).intents[key()]
     assert kernel.writes == [("thread", fair)]
+    assert state.enforced, "it is for those that can be scheduled"
     assert name in state.refused[0].why
     assert state.refused[0].cure
     assert state.threads == 2

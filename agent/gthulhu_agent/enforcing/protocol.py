@@ -27,7 +27,8 @@ class IntentState:
     Attributes:
         threads: threads that it holds now.
         processes: distinct processes among them.
-        enforced: every thread runs as told, as far as this enforcer can say it; gaps are in ``refused``.
+        enforced: it holds threads, and every one of them that can be scheduled runs as told, as far as this enforcer
+            can say it. Realtime, deadline and idle-policy threads are left out, and named in ``refused``.
         effective: the schedule as the kernel has it after clamping; None while it holds no thread.
         weight: the cgroup weight that it set, in cpu.weight units (1-10000); None where it set none.
         nice: the nice value that it set on threads; None where it set none.
@@ -55,7 +56,7 @@ class Applied:
     drifted: tuple[TaskId, ...] = ()
     """threads whose values somebody else had changed, and that were set again."""
     conditions: tuple[str, ...] = ()
-    """what ails the enforcer itself, for people: a journal that was damaged or cannot be written."""
+    """what ails the enforcer itself, for people: a journal that was damaged or cannot be written, a rival writer."""
 
 
 @dataclass(frozen=True, slots=True)
