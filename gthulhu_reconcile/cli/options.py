@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from gthulhu_reconcile.cli.rendering.words import visible
+from gthulhu_reconcile.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
@@ -109,6 +112,17 @@ def agents(function: F) -> F:
         ),
         click.option("--secret-file", metavar="FILE", help="Secret shared with the agents."),
     )(function)
+
+
+def plan_file(_context: click.Context, _argument: click.Parameter, file: str | None) -> str | None:
+    """``file``, the saved plan that a command takes; an address in its place was meant for ``--agents``.
+
+    Raises:
+        UsageError: it is an address.
+    """
+    if file is not None and file.startswith(("http://", "https://", "unix:")):
+        raise UsageError(f"'{visible(file)}' is taken as a saved plan; write --agents before each address")
+    return file
 
 
 def nodes(function: F) -> F:

@@ -26,7 +26,7 @@ from gthulhu_reconcile.runtime.settings import Output
 
 
 @click.command("apply")
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", callback=options.plan_file)
 @options.confirming
 @options.sources
 @options.adopting

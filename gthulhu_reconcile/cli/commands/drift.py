@@ -20,7 +20,7 @@ from gthulhu_reconcile.runtime.settings import Output
 
 
 @click.command("drift")
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", callback=options.plan_file)
 @options.agents
 @options.nodes
 @options.owner
