@@ -174,6 +174,34 @@ def test_a_weight_that_somebody_writes_is_scaled_anew_and_is_what_comes_back(pod
     assert int(weight.read_text()) == 300
 
 
+def test_an_orphan_that_comes_back_does_not_multiply_its_weight(pods: Pods, tmp_path: Path) -> None:
+    pods.run(pods.pod("app"), SLEEP)
+    weight = pods.weight(pods.pod_cgroup("app"))
+    before = int(weight.read_text())
+    intent = wish(priority=-3, orphan=True, pod_uid=pods.uid("app"))
+    for _ in range(3):
+        pods.apply(eevdf(journal=tmp_path / "journal"), intent)
+        pods.apply(eevdf(journal=tmp_path / "journal"))
+        assert int(weight.read_text()) == scaled(before, -3, 1, 2**18)
+    assert eevdf(journal=tmp_path / "journal").revert() == 1
+    assert int(weight.read_text()) == before
+
+
+@pytest.mark.parametrize("damaged", ["journal", "journal.last"])
+def test_a_damaged_journal_costs_no_original(pods: Pods, tmp_path: Path, damaged: str) -> None:
+    pods.run(pods.pod("app"), SLEEP)
+    weight = pods.weight(pods.pod_cgroup("app"))
+    before = int(weight.read_text())
+    intent = wish(priority=10, pod_uid=pods.uid("app"))
+    pods.apply(eevdf(journal=tmp_path / "journal"), intent)
+    (tmp_path / damaged).write_bytes(b"\0" * 64)
+    again = eevdf(journal=tmp_path / "journal")
+    pods.apply(again, intent)
+    assert int(weight.read_text()) == scaled(before, 10, 1, 2**18)
+    again.revert()
+    assert int(weight.read_text()) == before
+
+
 def test_a_killed_enforcers_values_are_put_back_by_the_next(pods: Pods, tmp_path: Path, default_slice: int) -> None:
     pid = pods.run(pods.pod("app"), SLEEP)
     weight = pods.weight(pods.pod_cgroup("app"))
