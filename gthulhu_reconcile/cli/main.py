@@ -19,7 +19,7 @@ from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.commands import COMMANDS
 from gthulhu_reconcile.cli.exits import Exit
 from gthulhu_reconcile.cli.names import COMPLETION_VARIABLE, DEBUG_VARIABLE, PROGRAM
-from gthulhu_reconcile.cli.streams import detach
+from gthulhu_reconcile.cli.streams import detach, replace_closed
 from gthulhu_reconcile.errors import GthulhuError, Held, UsageError, UserError
 from gthulhu_reconcile.model.diagnostics import Diagnostic
 
@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
 @options.sources
 @options.looking
 @options.verdicts
-@options.form("text", "json")
+@options.form("text", "json", "github", "junit")
 @options.common
 @click.pass_context
 def cli(ctx: click.Context, /, *, dry_run: bool, **given: object) -> Exit | None:
@@ -97,6 +97,7 @@ def cli(ctx: click.Context, /, *, dry_run: bool, **given: object) -> Exit | None
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process with its status."""
+    replace_closed()
     status = run(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gthulhu_reconcile.applying.outcomes import PushResult
 from gthulhu_reconcile.cli.exits import Exit
 from gthulhu_reconcile.cli.names import PROGRAM
-from gthulhu_reconcile.cli.rendering import github, junit
+from gthulhu_reconcile.cli.rendering import github, junit, push_checks
 from gthulhu_reconcile.cli.rendering import plan as drawing
-from gthulhu_reconcile.cli.rendering.diagnostics import tie_findings
+from gthulhu_reconcile.cli.rendering.diagnostics import in_order, tie_findings
 from gthulhu_reconcile.cli.rendering.push import applied_line, pushed
+from gthulhu_reconcile.cli.rendering.words import visible
 from gthulhu_reconcile.cli.session import Session
-from gthulhu_reconcile.errors import UserError
+from gthulhu_reconcile.errors import StalePlan, UsageError, UserError
 from gthulhu_reconcile.model.diagnostics import Diagnostic
 from gthulhu_reconcile.model.plan import Plan
 from gthulhu_reconcile.model.plan_document import plan_to_json
@@ -33,12 +34,25 @@ _REPEATED = {
     "owner": "--owner",
     "adopt": "--adopt",
 }
+_REPEATED_FOR_SAVED = ("config", "agents", "secret_file", "owner")
+"""What a saved plan is not told by itself: where the agents are, and who we are to them."""
 
 
 def approval(given: Mapping[str, object], plan_id: str) -> str:
     """The command that plans from the same sources and releases the hold of this plan."""
-    words = [PROGRAM, "apply"]
-    for name, option in _REPEATED.items():
+    return shlex.join([PROGRAM, "apply", *_repeat(given, _REPEATED), "--approve", plan_id])
+
+
+def saved_apply(given: Mapping[str, object], file: str, *, approve: str = "") -> str:
+    """The command that applies the plan saved in ``file``, and releases its hold where ``approve`` is its identity."""
+    options = [*_repeat(given, _REPEATED_FOR_SAVED), *(["--approve", approve] if approve else [])]
+    return shlex.join([PROGRAM, "apply", *options, *(["--"] if file.startswith("-") else []), file])
+
+
+def _repeat(given: Mapping[str, object], names: Iterable[str]) -> list[str]:
+    words: list[str] = []
+    for name in names:
+        option = _REPEATED[name]
         match given.get(name):
             case True:
                 words.append(option)
@@ -46,7 +60,18 @@ def approval(given: Mapping[str, object], plan_id: str) -> str:
                 words += [option, value]
             case tuple(values):
                 words += [word for value in values for word in (option, str(value))]
-    return shlex.join([*words, "--approve", plan_id])
+    return words
+
+
+def tell_strange_approval(session: Session, planned: Plan) -> None:
+    """Say where what is approved is another plan: somebody approved what they saw, and this is not it."""
+    approved = session.settings.approve
+    if approved is None or approved == planned.id:
+        return
+    stands = "this plan stays held" if planned.held is not None else "nothing holds this plan"
+    session.terminal.note(
+        f"warning: --approve: {visible(approved)} is another plan's id; this plan is {planned.id}, and {stands}"
+    )
 
 
 def show_plan(
@@ -85,21 +110,28 @@ def show_plan(
                 terminal.show(block)
 
 
-def show_refusal(session: Session, error: UserError) -> Exit:
-    """Print the findings that kept a plan from being made, in a form that machines asked for.
+def show_refusal(session: Session, error: UserError | StalePlan) -> Exit:
+    """Print the findings that kept a plan from being made or pushed, in a form that machines asked for.
 
     Raises:
-        UserError: the form has no place for them, so that they are told as every error is.
+        UserError, StalePlan: the form has no place for them, so that they are told as every error is.
     """
+    terminal, found = session.terminal, in_order(error.diagnostics if isinstance(error, UserError) else ())
+    if isinstance(error, UsageError):
+        raise error
     match session.output:
+        case Output.JSON if found:
+            terminal.json([each.as_json() for each in found])
         case Output.GITHUB:
-            for line in github.diagnostics(error.diagnostics):
-                session.terminal.data(line)
+            for line in github.diagnostics(found) or [github.annotation("error", str(error))]:
+                terminal.data(line)
         case Output.JUNIT:
-            session.terminal.data(junit.document([junit.files([], error.diagnostics)]))
+            # Without a finding there would be no failure, and a report without one reads as success.
+            failed = junit.Suite("plan", (junit.Case("plan", (("error", str(error), ""),)),))
+            terminal.data(junit.document([junit.files([], found) if found else failed]))
         case _:
             raise error
-    session.terminal.note(f"error: {error}")
+    terminal.note(f"error: {error}")
     return Exit.ERROR
 
 
@@ -118,14 +150,42 @@ def earn_plan(session: Session, planned: Plan, silent: Sequence[str]) -> None:
         session.earn(Exit.CHANGES)
 
 
-def show_pass_json(session: Session, planned: Plan, result: PushResult | None, ended: Result, *, approval: str) -> None:
-    """Print a pass for machines; people get the two lines that count on standard error."""
-    session.terminal.json(pass_json(planned, result, ended))
-    session.terminal.note(drawing.summary_line(planned))
+def show_pass(
+    session: Session,
+    planned: Plan,
+    result: PushResult | None,
+    ended: Result,
+    *,
+    approval: str,
+    found: Sequence[Diagnostic] = (),
+    policies: Sequence[Policy] = (),
+) -> None:
+    """Print a pass for machines, and judge what was found; people get the lines that count on standard error.
+
+    Arguments are as of :func:`show_plan`. JSON has no place for ``found``, which goes to standard error there.
+    """
+    terminal = session.terminal
+    told = (*found, *tie_findings(planned.ties, policies))
+    match session.output:
+        case Output.GITHUB:
+            session.judge(told)
+            for line in (
+                *github.plan(planned, told),
+                *(push_checks.github_lines(result) if result is not None else ()),
+            ):
+                terminal.data(line)
+        case Output.JUNIT:
+            session.judge(told)
+            suites = [junit.files([], told), junit.plan(planned)]
+            terminal.data(junit.document([*suites, *([push_checks.suite(result)] if result is not None else [])]))
+        case _:
+            session.report(told)
+            terminal.json(pass_json(planned, result, ended))
+    terminal.note(drawing.summary_line(planned))
     if result is not None:
-        session.terminal.note(applied_line(result))
+        terminal.note(applied_line(result))
     if planned.held is not None:
-        session.terminal.note(f"held: {planned.held.message}; {approval}")
+        terminal.note(f"held: {planned.held.message}; {approval}")
 
 
 def pass_json(planned: Plan, pushed_: PushResult | None, result: Result) -> dict[str, object]:

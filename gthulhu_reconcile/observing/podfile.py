@@ -22,14 +22,15 @@ _STDIN_TITLE = "<stdin>"
 
 def load(path: str, *, stdin: BinaryIO | None = None) -> Observation:
     """What ``path`` says. A damaged, cut off or partial file is unreadable, never smaller or empty. Never raises."""
-    if path == STDIN:
-        return read(stdin or sys.stdin.buffer, _STDIN_TITLE)
     try:
+        if path == STDIN:
+            return read(stdin or sys.stdin.buffer, _STDIN_TITLE)
         with Path(path).open("rb") as file:
             return read(file, path)
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
-        return Observation(unreadable=(path,), diagnostics=(whole_file(path, Code.UNREADABLE, message),))
+        shown = _STDIN_TITLE if path == STDIN else path
+        return Observation(unreadable=(shown,), diagnostics=(whole_file(shown, Code.UNREADABLE, message),))
 
 
 def read(file: BinaryIO, title: str) -> Observation:

@@ -7,15 +7,18 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from agent_harness import FakeScanner, running, snapshot
 from service_world import World, policy
 from structlog.testing import capture_logs
 
+from gthulhu_reconcile.applying.outcomes import NodeOutcome, Outcome, PushResult
 from gthulhu_reconcile.cli.main import run
 
 Run = Callable[..., "asyncio.Future[tuple[int, str, str]]"]
@@ -218,3 +221,117 @@ async def test_explain_asks_the_nodes_agent(gthulhu: Run) -> None:
     status, _, err = await gthulhu("explain", "pid", "1000", "--node", "n2")
     assert status == 1
     assert "there is no node 'n2'" in err
+
+
+@pytest.mark.parametrize("command", [("apply", "--yes"), ()])
+async def test_a_pass_had_no_form_for_continuous_integration(
+    world: World, gthulhu: Run, command: tuple[str, ...]
+) -> None:
+    agents = ("--agents", f"unix:{world.root}/n1.sock", "--agents", f"unix:{world.root}/gone.sock")
+    status, out, err = await gthulhu(*command, "-o", "github", *agents)
+    lines = out.splitlines()
+    assert status == 1
+    assert any(line.startswith("::warning title=node left out::") and "gone.sock" in line for line in lines)
+    assert lines[-1] == "::notice title=apply::Applied: 1 of 1 node hold their set."
+    assert all(line.startswith("::") for line in lines)
+    assert "Applied: 1 of 1 node" in err
+    world.write("policies/web.yaml", policy(priority=9))
+    world.settings(more="output: junit\nguards: {massFraction: 1}\n")
+    status, out, _ = await gthulhu(*command)
+    cases = {
+        f"{suite.get('name')} {case.get('name')}": case
+        for suite in ET.fromstring(out)  # noqa: S314 - our own output
+        for case in suite
+    }
+    assert status == 0
+    assert cases["apply node n1"].find("failure") is None
+    assert "plan node n1" in cases
+    assert [priority for _, priority in await world.held()] == [9, 9]
+
+
+async def test_a_failed_push_was_no_failed_check(world: World, gthulhu: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refusing(*_: object, **__: object) -> PushResult:
+        return PushResult((NodeOutcome("n1", Outcome.REFUSED, reason="no secret"),))
+
+    monkeypatch.setattr("gthulhu_reconcile.runtime.reconciling.push", refusing)
+    status, out, _ = await gthulhu("apply", "--yes", "-o", "github")
+    assert status == 1
+    assert "::error title=node not applied::n1: refused: no secret" in out.splitlines()
+    status, out, _ = await gthulhu("apply", "--yes", "-o", "junit")
+    failure = ET.fromstring(out).find("testsuite[@name='apply']/testcase/failure")  # noqa: S314 - our own output
+    assert status == 1
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message")) == ("refused", "n1: refused: no secret")
+    assert await world.held() == []
+
+
+@pytest.mark.parametrize("form", ["json", "github", "junit"])
+async def test_a_form_for_machines_never_asks(world: World, gthulhu: Run, form: str) -> None:
+    for arguments in (("apply", "-o", form), ("apply", "--no-yes")):
+        world.settings(more=f"output: {form}\n")
+        status, out, err = await gthulhu(*arguments, answer="yes\n")
+        assert (status, out) == (64, "")
+        assert f"-o {form} asks nobody" in err
+    assert await world.held() == []
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), (), ("--dry-run",)])
+async def test_errors_in_inputs_left_standard_output_empty(
+    world: World, gthulhu: Run, command: tuple[str, ...]
+) -> None:
+    world.write("policies/web.yaml", policy().replace("priority", "priorty"))
+    status, out, err = await gthulhu(*command, "-o", "json")
+    found = json.loads(out)
+    assert status == 1
+    assert [(each["severity"], each["path"]) for each in found] == [("error", "policies/web.yaml")]
+    assert found[0]["suggestion"] == "priority"
+    assert err.startswith("error: ")
+
+
+async def test_a_stale_plan_was_an_empty_report(world: World, gthulhu: Run) -> None:
+    await gthulhu("plan", "--out", "plan.json")
+    world.write("policies/web.yaml", policy(priority=9))
+    await gthulhu("apply", "--yes")
+    status, out, _ = await gthulhu("apply", "--yes", "plan.json", "-o", "junit")
+    assert status == 1
+    failure = ET.fromstring(out).find("testsuite/testcase/failure")  # noqa: S314 - our own output
+    assert failure is not None
+    assert "stale" in str(failure.get("message"))
+    status, out, _ = await gthulhu("apply", "--yes", "plan.json", "-o", "github")
+    assert status == 1
+    assert out.startswith("::error::the plan is stale")
+
+
+async def test_the_command_for_a_saved_plan_failed_as_printed(world: World, gthulhu: Run) -> None:
+    socket = f"unix:{world.root}/n1.sock"
+    world.write("gthulhu.yaml", "pods: pods.yaml\n")
+    _, _, err = await gthulhu("plan", "--agents", socket, "--owner", "me too", "--out", "plan.json")
+    words = shlex.split(err.partition("Apply it once with: ")[2])
+    assert words == ["gthulhu-reconcile", "apply", "--agents", socket, "--owner", "me too", "plan.json"]
+    assert (await gthulhu(*words[1:], "--yes"))[0] == 0
+    assert len(await world.held()) == 2
+
+    world.write("policies/web.yaml", policy(app="other"))
+    await gthulhu("plan", "--agents", socket, "--owner", "me too", "--out", "held.json")
+    status, out, _ = await gthulhu("apply", "--yes", "--agents", socket, "--owner", "me too", "held.json")
+    assert status == 4
+    hint = next(line.removeprefix("│").strip() for line in out.splitlines() if "--approve" in line)
+    assert (await gthulhu(*shlex.split(hint)[1:], "--yes"))[0] == 0
+    assert await world.held() == []
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), (), ("apply", "--yes", "plan.json")])
+async def test_the_id_of_another_plan_was_approved_in_silence(
+    world: World, gthulhu: Run, command: tuple[str, ...]
+) -> None:
+    await gthulhu("apply", "--yes")
+    world.write("policies/web.yaml", policy(app="other"))
+    await gthulhu("plan", "--out", "plan.json")
+    status, _, err = await gthulhu(*command, "--approve", "0123456789ab")
+    assert status == 4
+    assert "0123456789ab is another plan's id" in err
+    assert "stays held" in err
+    plan = json.loads((await gthulhu("plan", "-o", "json"))[1])["id"]
+    status, _, err = await gthulhu(*command, "--approve", plan)
+    assert status == 0
+    assert "another plan" not in err

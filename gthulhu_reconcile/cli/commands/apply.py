@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,24 @@ from gthulhu_reconcile.applying.outcomes import PushResult, PushStatus
 from gthulhu_reconcile.applying.planfile import load
 from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.exits import Exit
-from gthulhu_reconcile.cli.names import PROGRAM
-from gthulhu_reconcile.cli.presenting import STATUSES, approval, show_pass_json, show_plan, show_push
+from gthulhu_reconcile.cli.presenting import (
+    STATUSES,
+    approval,
+    saved_apply,
+    show_pass,
+    show_plan,
+    show_push,
+    show_refusal,
+    tell_strange_approval,
+)
 from gthulhu_reconcile.cli.progress import progress
 from gthulhu_reconcile.cli.rendering.words import count
 from gthulhu_reconcile.cli.session import Session, start
-from gthulhu_reconcile.errors import UsageError
+from gthulhu_reconcile.cli.streams import standard_input
+from gthulhu_reconcile.errors import StalePlan, UsageError, UserError
+from gthulhu_reconcile.model.diagnostics import Diagnostic
 from gthulhu_reconcile.model.plan import Guard, Plan
+from gthulhu_reconcile.model.policy import Policy
 from gthulhu_reconcile.runtime.reconciling import Planned, Result, execute, execute_saved, judge, make_plan
 from gthulhu_reconcile.runtime.settings import Output
 
@@ -31,27 +42,36 @@ from gthulhu_reconcile.runtime.settings import Output
 @options.sources
 @options.adopting
 @options.approving
-@options.form("text", "json")
+@options.form("text", "json", "github", "junit")
 @options.verdicts
 @options.common
 def command(*, file: str | None, **given: object) -> Exit:
     """Plan, show the plan, ask, and push it; with FILE push that saved plan, which is refused when stale or used.
 
-    Where nobody can be asked (no terminal, or -o json), --yes is needed. --yes releases no hold: --approve does.
+    Where nobody can be asked (no terminal, or a form for machines), --yes is needed. --yes releases no hold: --approve
+    does.
     """
-    session = start(given, Output.JSON)
+    session = start(given, *Output)
     _check_consent(session)
-    if file is not None:
-        return apply_saved(session, Path(file))
+    try:
+        return _apply(session, given) if file is None else apply_saved(session, given, file)
+    except (UserError, StalePlan) as error:
+        return show_refusal(session, error)
+
+
+def _apply(session: Session, given: Mapping[str, object]) -> Exit:
     with progress(session.terminal, "planning") as tell:
-        planned = asyncio.run(make_plan(session.settings, stdin=sys.stdin.buffer, progress=tell))
+        planned = asyncio.run(make_plan(session.settings, stdin=standard_input(), progress=tell))
+    tell_strange_approval(session, planned.plan)
     advice = approval(given, planned.plan.id)
     preview(session, planned, advice)
     pushed = None
     if may_push(session, planned.plan):
         with progress(session.terminal, "pushing") as tell:
             pushed = asyncio.run(execute(planned, session.settings, progress=tell))
-    finish(session, planned.plan, pushed, judge(planned, pushed), advice)
+    ended = judge(planned, pushed)
+    policies = planned.inputs.loaded.policies
+    finish(session, planned.plan, pushed, ended, advice, found=planned.diagnostics, policies=policies)
     return session.status
 
 
@@ -61,21 +81,22 @@ def _check_consent(session: Session) -> None:
         raise UsageError(f"a plan made with {option} is for looking at and cannot be applied; use 'plan'")
     if session.settings.yes:
         return
-    if session.output is Output.JSON:
-        raise UsageError("-o json asks nobody; apply with --yes, or look with 'plan -o json'")
+    if (form := session.output) is not Output.TEXT:
+        raise UsageError(f"-o {form} asks nobody; apply with --yes, or look with 'plan -o {form}'")
     if not sys.stdin.isatty():
         raise UsageError(
             "nobody can be asked here (standard input is no terminal); apply with --yes, or look with 'plan'"
         )
 
 
-def apply_saved(session: Session, path: Path) -> Exit:
+def apply_saved(session: Session, given: Mapping[str, object], file: str) -> Exit:
     """Push what ``plan --out`` saved, after showing it."""
-    saved = load(path)
+    saved = load(Path(file))
     plan = saved.plan
     if plan.held is not None and plan.held.guard is not Guard.UNREADABLE_INPUT and session.settings.approve == plan.id:
         plan = replace(plan, held=None)
-    advice = shlex.join([PROGRAM, "apply", str(path), "--approve", plan.id])
+    tell_strange_approval(session, plan)
+    advice = saved_apply(given, file, approve=plan.id)
     if session.output is Output.TEXT:
         show_plan(session, plan, approval=advice)
     pushed = None
@@ -101,7 +122,6 @@ def _result(plan: Plan, pushed: PushResult | None) -> Result:
 def preview(session: Session, planned: Planned, advice: str) -> None:
     """Show people what would happen, before they are asked."""
     if session.output is not Output.TEXT:
-        session.report(planned.diagnostics)
         return
     policies = planned.inputs.loaded.policies
     show_plan(session, planned.plan, approval=advice, found=planned.diagnostics, policies=policies)
@@ -120,10 +140,19 @@ def may_push(session: Session, plan: Plan) -> bool:
     return False
 
 
-def finish(session: Session, plan: Plan, pushed: PushResult | None, result: Result, advice: str) -> None:
+def finish(
+    session: Session,
+    plan: Plan,
+    pushed: PushResult | None,
+    result: Result,
+    advice: str,
+    *,
+    found: Sequence[Diagnostic] = (),
+    policies: Sequence[Policy] = (),
+) -> None:
     """Print what became of it, and earn what it means."""
-    if session.output is Output.JSON:
-        show_pass_json(session, plan, pushed, result, approval=advice)
+    if session.output is not Output.TEXT:
+        show_pass(session, plan, pushed, result, approval=advice, found=found, policies=policies)
     elif pushed is not None:
         show_push(session, pushed)
     session.earn(STATUSES.get(result, Exit.OK))

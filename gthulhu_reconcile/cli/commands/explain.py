@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import sys
 
 import click
 
@@ -18,6 +17,7 @@ from gthulhu_reconcile.cli.rendering.explanation import explanation
 from gthulhu_reconcile.cli.rendering.held import held
 from gthulhu_reconcile.cli.rendering.words import visible
 from gthulhu_reconcile.cli.session import start
+from gthulhu_reconcile.cli.streams import standard_input
 from gthulhu_reconcile.errors import UsageError, UserError
 from gthulhu_reconcile.model.pods import Pod
 from gthulhu_reconcile.observing import podfile
@@ -59,7 +59,7 @@ def pod_command(*, pod: str, **given: object) -> Exit:
     session = start(given, Output.JSON)
     settings = session.settings
     with progress(session.terminal, "looking") as tell:
-        looked = asyncio.run(look(settings, lambda seen: _named(seen, namespace, name), sys.stdin.buffer, tell))
+        looked = asyncio.run(look(settings, lambda seen: _named(seen, namespace, name), standard_input(), tell))
     session.report(looked.diagnostics)
     explained = [
         explain_pod(found.ref.uid, looked.candidates, looked.observed, settings.planning_options())

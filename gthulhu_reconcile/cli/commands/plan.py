@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import click
@@ -11,10 +10,17 @@ import click
 from gthulhu_reconcile.applying.planfile import save, target
 from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.exits import Exit
-from gthulhu_reconcile.cli.names import PROGRAM
-from gthulhu_reconcile.cli.presenting import approval, earn_plan, show_plan, show_refusal
+from gthulhu_reconcile.cli.presenting import (
+    approval,
+    earn_plan,
+    saved_apply,
+    show_plan,
+    show_refusal,
+    tell_strange_approval,
+)
 from gthulhu_reconcile.cli.progress import progress
 from gthulhu_reconcile.cli.session import start
+from gthulhu_reconcile.cli.streams import standard_input
 from gthulhu_reconcile.errors import UsageError, UserError
 from gthulhu_reconcile.runtime.reconciling import make_plan
 from gthulhu_reconcile.runtime.settings import Output
@@ -41,9 +47,10 @@ def command(*, out: str | None, **given: object) -> Exit:
         target(Path(out))  # before minutes are spent on a plan that could not be saved
     try:
         with progress(session.terminal, "planning") as tell:
-            planned = asyncio.run(make_plan(session.settings, stdin=sys.stdin.buffer, progress=tell))
+            planned = asyncio.run(make_plan(session.settings, stdin=standard_input(), progress=tell))
     except UserError as error:
         return show_refusal(session, error)
+    tell_strange_approval(session, planned.plan)
     show_plan(
         session,
         planned.plan,
@@ -53,6 +60,6 @@ def command(*, out: str | None, **given: object) -> Exit:
     )
     if out is not None:
         save(planned.plan, Path(out))
-        session.terminal.note(f"Saved. Apply it once with: {PROGRAM} apply {out}")
+        session.terminal.note(f"Saved. Apply it once with: {saved_apply(given, out)}")
     earn_plan(session, planned.plan, planned.silent)
     return session.status

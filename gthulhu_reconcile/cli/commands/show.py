@@ -9,8 +9,7 @@ import click
 from gthulhu_reconcile.applying.planfile import load_for_show
 from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.exits import Exit
-from gthulhu_reconcile.cli.names import PROGRAM
-from gthulhu_reconcile.cli.presenting import earn_plan, show_plan
+from gthulhu_reconcile.cli.presenting import earn_plan, saved_apply, show_plan
 from gthulhu_reconcile.cli.rendering.words import visible
 from gthulhu_reconcile.cli.session import start
 from gthulhu_reconcile.runtime.settings import Output
@@ -28,7 +27,7 @@ def command(*, file: str, **given: object) -> Exit:
     warnings = [*saved.warnings, *(["it was applied before, and a saved plan is applied once"] if saved.used else [])]
     for warning in warnings:
         session.terminal.note(f"warning: {visible(str(saved.path))}: {visible(warning)}")
-    show_plan(session, saved.plan, approval=f"{PROGRAM} apply {visible(file)} --approve {saved.plan.id}")
+    show_plan(session, saved.plan, approval=visible(saved_apply(given, file, approve=saved.plan.id)))
     session.terminal.note(f"Saved {saved.created.isoformat(timespec='seconds')}, plan {saved.plan.id}.")
     earn_plan(session, saved.plan, ())
     return session.status

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from gthulhu_reconcile.cli import options
@@ -11,6 +9,7 @@ from gthulhu_reconcile.cli.exits import Exit
 from gthulhu_reconcile.cli.rendering import github, junit
 from gthulhu_reconcile.cli.rendering.diagnostics import diagnostic, in_order, tally
 from gthulhu_reconcile.cli.session import Session, start
+from gthulhu_reconcile.cli.streams import standard_input
 from gthulhu_reconcile.loading.policies import Loaded, load
 from gthulhu_reconcile.runtime.settings import Output
 
@@ -22,17 +21,18 @@ from gthulhu_reconcile.runtime.settings import Output
 @options.strictness
 @options.common
 def command(*, paths: tuple[str, ...], **given: object) -> Exit:
-    """Check the policies in PATHs: files, directories, or - for standard input. Default: policies/.
+    """Check the policies in PATHs and --policies: files, directories, or - for standard input. Default: policies/.
 
     Everything is read and every mistake is told. Nothing is asked but the files.
     """
     if paths:
-        given = {**given, "policies": paths}
+        named = given.get("policies")
+        given = {**given, "policies": (*(named if isinstance(named, tuple) else ()), *paths)}
     session = start(given, *Output)
     settings = session.settings
     loaded = load(
         settings.policies,
-        stdin=sys.stdin.buffer,
+        stdin=standard_input(),
         limits=settings.namespace_limits(),
         protected=settings.protection(),
     )
