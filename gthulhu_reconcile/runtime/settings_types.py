@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -21,6 +22,8 @@ _DURATION_SCHEMA = WithJsonSchema(
         "patternErrorMessage": "a duration is a number with a unit, as in 250ms, 30s or 1h30m",
     }
 )
+_LEAP_SECOND = re.compile(r":[0-9]{2}:60\b")
+_FIRST_YEAR, _LAST_YEAR = 1971, 9990
 _INSTANT_SCHEMA = WithJsonSchema({"type": "string", "description": "RFC 3339"})
 
 
@@ -45,12 +48,19 @@ def _time_slice(value: object) -> object:
 
 
 def _instant(value: object) -> datetime:
+    text = str(value)
+    if isinstance(value, str) and _LEAP_SECOND.search(text):
+        raise ValueError("seconds go to 59 here; write a leap second as the second after it")
     try:
-        instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        # RFC 3339 takes letters of either case, the library capitals only.
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(text.upper())
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
         raise ValueError("must be an instant with its offset, as in 2026-01-31T08:00:00Z")
+    # Judging windows needs time on either side that has a date in every zone.
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"must be an instant of the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return instant
 
 

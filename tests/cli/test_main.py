@@ -277,3 +277,87 @@ def test_output_survives_a_locale_without_umlauts(tmp_path: Path) -> None:
     done = subprocess.run([*PROGRAM, "validate", "bad.yaml"], env=environment, capture_output=True, check=False)
     assert done.returncode == 1
     assert b"fr\\xfch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("validate - <&-", "<stdin>: error[unreadable]: is not open"),
+        ("validate bad.yaml >&-", "standard output is closed"),
+        ("validate bad.yaml -o json >&-", "standard output is closed"),
+        ("plan --offline --policies good.yaml --pods - <&-", "standard input is closed"),
+        ("apply <&-", "nobody can be asked"),
+        ("validate bad.yaml 2>&-", "error[unknown-key]"),
+        ("validate bad.yaml <&- >&- 2>&-", ""),
+    ],
+)
+def test_a_closed_standard_stream_was_an_internal_error(command: str, said: str) -> None:
+    line = f"{' '.join(PROGRAM)} {command}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == (64 if command.startswith("apply") else 1)
+    assert said in done.stdout + done.stderr
+    assert "internal error" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("argument", ["web.yaml", "web.yml", "sub/web.json", "good.yaml", "plain"])
+def test_init_made_a_directory_with_the_name_of_a_file(
+    argument: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plain").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert run(["init", argument]) == 64
+    assert "init takes the directory" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_validate_ignored_policies_beside_paths(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--policies", "bad.yaml", "good.yaml"]) == 1
+    assert "bad.yaml" in capsys.readouterr().out
+    assert run(["validate", "--policies", "good.yaml", "bad.yaml"]) == 1
+    assert run(["--policies", "bad.yaml", "validate", "good.yaml"]) == 1
+    assert run(["validate", "--policies", "good.yaml", "old.yaml"]) == 1  # both name one policy
+
+
+WINDOWED = """\
+apiVersion: policy.gthulhu.io/v1
+kind: SchedulingPolicy
+metadata: {name: web}
+spec:
+  selector: {namespaces: [web]}
+  schedule: {priority: 5, active: {cron: '0 9 29 2 *', duration: 10h, timeZone: Pacific/Kiritimati}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "status"),
+    [
+        ("9999-12-31T23:59:59-14:00", 64),
+        ("0001-01-01T00:00:00+14:00", 64),
+        ("2026-01-31T08:00:60Z", 64),
+        ("9990-12-31T23:59:59-14:00", 0),
+        ("1971-01-01T00:00:00+14:00", 0),
+        ("2026-01-31t08:00:00z", 0),
+        ("2026-01-31T08:00:00.5+01:00", 0),
+    ],
+)
+def test_an_instant_at_the_end_of_the_calendar_was_an_internal_error(
+    at: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "windowed.yaml").write_text(WINDOWED)
+    (tmp_path / "pods.yaml").write_text("pods: [{namespace: web, name: a, uid: u, node: n}]\nnodes: [{name: n}]\n")
+    words = [
+        "plan",
+        "--offline",
+        "--policies",
+        "windowed.yaml",
+        "--pods",
+        "pods.yaml",
+        "--agents",
+        "http://127.0.0.1:9",
+    ]
+    assert run([*words, "--at", at]) == status
+    error = capsys.readouterr().err
+    assert "internal error" not in error
+    assert status == 0 or "at" in error

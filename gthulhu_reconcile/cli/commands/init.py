@@ -12,7 +12,8 @@ from gthulhu_reconcile.cli import options
 from gthulhu_reconcile.cli.names import PROGRAM
 from gthulhu_reconcile.cli.rendering.words import visible
 from gthulhu_reconcile.cli.terminal import Color, Terminal
-from gthulhu_reconcile.errors import UserError
+from gthulhu_reconcile.errors import UsageError, UserError
+from gthulhu_reconcile.loading.files import SUFFIXES
 from gthulhu_reconcile.loading.schemas import policy_schema
 from gthulhu_reconcile.loading.starter import starter_policy
 
@@ -25,6 +26,7 @@ SCHEMA = Path(".gthulhu/policy-v1.draft-7.json")
 @options.color
 def command(*, directory: str, color: str | None) -> None:
     """Write DIR/policies/first.yaml, a commented policy; never over an existing file."""
+    _check(Path(directory))
     path = Path(directory) / POLICY
     text = starter_policy(schema=f"../{SCHEMA}", path=visible(str(path)))
     try:
@@ -38,6 +40,15 @@ def command(*, directory: str, color: str | None) -> None:
         raise UserError(f"{visible(str(error.filename))} cannot be written: {error.strerror}") from error
     terminal = Terminal(Color(color or "auto"))
     terminal.show(next_steps(path))
+
+
+def _check(directory: Path) -> None:
+    """Refuse what is the name of a file: people mean the policy, and would get a directory of that name."""
+    shown = visible(str(directory))
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{shown} is a file; init takes the directory that {POLICY} is to be written in")
+    if directory.suffix.lower() in SUFFIXES and not directory.is_dir():
+        raise UsageError(f"{shown} reads as a file; init takes the directory that {POLICY} is to be written in")
 
 
 def _write_schema(path: Path) -> None:
