@@ -25,9 +25,9 @@ def check_nodes(patterns: Sequence[str], known: Collection[str], nameless: Seque
         if nameless:
             first = nameless[0]
             raise UserError(
-                f"--node: {shown(pattern)} takes none of the {len(known)} nodes that are known, and "
+                f"--node: {shown(pattern)} takes no node; {len(known)} known, and "
                 f"{printable(first.node)} did not say which node it is: {printable(first.reason)}"
             )
         near = resembling(pattern, sorted(known))
         asked = f"; did you mean {shown(near)}?" if near else ""
-        raise UserError(f"--node: {shown(pattern)} takes none of the {len(known)} nodes that are known{asked}")
+        raise UserError(f"--node: {shown(pattern)} takes no node; {len(known)} known{asked}")
