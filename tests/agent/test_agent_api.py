@@ -17,7 +17,15 @@ async def test_a_fresh_agent_holds_generation_0_of_nobody(tmp_path: Path) -> Non
     async with running(tmp_path) as agent:
         assert await agent.get("/v1/digest") == (
             200,
-            {"node": "node-1", "owner": "", "token": 0, "generation": 0, "digest": EMPTY_DIGEST, "count": 0},
+            {
+                "node": "node-1",
+                "owner": "",
+                "token": 0,
+                "generation": 0,
+                "digest": EMPTY_DIGEST,
+                "count": 0,
+                "damaged": False,
+            },
         )
 
 
