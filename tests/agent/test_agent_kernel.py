@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,7 @@ def slices(pid: int) -> set[int]:
 
 
 def until_slices(pid: int, wanted: set[int]) -> None:
-    end = time.monotonic() + PATIENCE
-    while slices(pid) != wanted:
-        assert time.monotonic() < end, f"slices are {slices(pid)}, not {wanted}"
-        time.sleep(0.02)
+    until(lambda: slices(pid) == wanted, f"slices of {wanted}")
 
 
 @pytest.fixture
@@ -77,10 +74,23 @@ def enforced(program: Program) -> Any:  # noqa: ANN401 - JSON
     return rows[0]["enforcedSince"]
 
 
+def ended(program: Program) -> tuple[object, object]:
+    rows: Any = program.call("GET", "/v1/state")["intents"]
+    return rows[0]["expired"], rows[0]["enforcedSince"]
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.02)
+
+
 def test_a_pushed_slice_is_in_the_kernel_and_goes_with_the_policy(tmp_path: Path, pod: int, default: set[int]) -> None:
     with agent(tmp_path) as program:
         program.call("PUT", "/v1/desired", pushed(1))
         until_slices(pod, {SLICE_NS})
+        until(lambda: enforced(program) is not None, "the state says that it is enforced")
         process: Any = program.call("GET", f"/v1/processes/{pod}")
         assert {thread["kernel"]["timeSlice"] for thread in process["threads"]} == {SLICE_NS}
         assert {thread["winner"]["name"] for thread in process["threads"]} == {"web"}
@@ -112,8 +122,8 @@ def test_an_end_is_kept_without_the_control_plane(tmp_path: Path, pod: int, defa
         program.call("PUT", "/v1/desired", pushed(1, on_delete=OnDelete.ORPHAN, ends_at=int(time.time()) + 3))
         until_slices(pod, {SLICE_NS})
         until_slices(pod, default)
-        rows: Any = program.call("GET", "/v1/state")["intents"]
-        assert (rows[0]["expired"], rows[0]["enforcedSince"]) == (True, None)
+        # The kernel shows the end before the pass that made it is told: its journal is being synced.
+        until(lambda: ended(program) == (True, None), "the state says that it ended")
 
 
 def test_an_orphaned_slice_stays(tmp_path: Path, pod: int, default: set[int]) -> None:
