@@ -1,8 +1,9 @@
-"""``plan --out``: what may be saved, and what is said of it."""
+"""What may be saved with ``plan --out``, and commands that are advised."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,13 @@ def test_a_plan_for_another_instant_or_against_nothing_could_be_saved_and_applie
     assert said.out == ""
     assert f"a plan made with {option} is for looking at" in said.err
     assert not Path("plan.json").exists()
+
+
+def test_init_advised_commands_that_a_shell_takes_apart_at_blanks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "my policies"]) == 0
+    advised = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  gthulhu-reconcile validate")]
+    (words,) = [shlex.split(line) for line in advised]
+    assert run(words[1:]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -59,11 +60,11 @@ def _write_schema(path: Path) -> None:
 
 def next_steps(path: Path) -> Text:
     """What to do with the new file."""
-    folder = visible(str(path.parent))
+    file, folder = (visible(shlex.quote(str(name))) for name in (path, path.parent))
     text = Text()
     text.append("Wrote ", style="bold green").append(visible(str(path))).append(".\n\nNext:\n")
     for line, why in (
-        (f"$EDITOR {visible(str(path))}", "say which pods, and how they are to run"),
+        (f"$EDITOR {file}", "say which pods, and how they are to run"),
         (f"{PROGRAM} validate {folder}", "checks it, offline"),
         ("kubectl get pods,nodes -A -o json > pods.json", "what runs now"),
         (f"{PROGRAM} plan --policies {folder} --pods pods.json --offline", "what it would mean"),
