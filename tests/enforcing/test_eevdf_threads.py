@@ -340,3 +340,16 @@ def test_an_intent_without_threads_is_not_enforced(kernel: FakeKernel, agent: Ag
     kernel.spawn(APP, "upf")
     state = agent.apply(wish(command="nothing", preempt=True)).intents[key()]
     assert (state.threads, state.enforced, state.effective) == (0, False, None)
+
+
+def test_a_child_of_an_orphan_loses_what_it_inherited_when_another_policy_takes_its_parent(
+    kernel: FakeKernel, agent: Agent
+) -> None:
+    """It kept the orphan's slice: nobody remembered it, and revert could not put it back."""
+    tid = kernel.spawn(APP, "upf")
+    agent.apply(wish("two", time_slice_ns=500_000, orphan=True))
+    child = kernel.fork(tid, "sh")
+    agent.apply()
+    assert kernel.tasks[child].slice_ns == 500_000
+    agent.apply(wish("one", command="^upf$"))
+    assert (kernel.tasks[tid].slice_ns, kernel.tasks[child].slice_ns) == (0, 0)

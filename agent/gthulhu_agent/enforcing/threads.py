@@ -82,6 +82,8 @@ class Threads:
         lineage: Lineage | None = None
         of_present: Lineage | None = None
         held = {wish.thread for wish in wishes}
+        if any(thread in held and _is_orphaned(record, present) for thread, record in self._records.items()):
+            self._judged.clear()  # an orphan is taken up again: its children are to be judged as another's now
         decided: list[tuple[Wish, Attributes, ThreadRecord | None]] = []
         # All of descent first: deciding changes the records that it is judged by.
         for wish in (*wishes, *self._unjudged(bystanders)):
@@ -97,7 +99,7 @@ class Threads:
                 if wish.thread in held:
                     family = lineage = lineage or Lineage(self._records.values(), self._tasks)
                 else:
-                    family = of_present = of_present or Lineage(self._records_of(present), self._tasks)
+                    family = of_present = of_present or Lineage(self._records_of(present, held), self._tasks)
                 record = _born(wish, now, family)
             decided.append((wish, now, record))
         for wish, now, record in decided:
@@ -202,8 +204,8 @@ class Threads:
         for thread in dead:
             del self._records[thread]
 
-    def _records_of(self, present: Collection[IntentKey]) -> Iterable[ThreadRecord]:
-        return (record for record in self._records.values() if not _is_orphaned(record, present))
+    def _records_of(self, present: Collection[IntentKey], held: Collection[TaskId]) -> Iterable[ThreadRecord]:
+        return (record for record in self._records.values() if record.id in held or not _is_orphaned(record, present))
 
     def _adopt(
         self,
