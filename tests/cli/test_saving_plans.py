@@ -60,3 +60,11 @@ def test_init_advised_commands_that_a_shell_takes_apart_at_blanks(
     advised = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  gthulhu-reconcile validate")]
     (words,) = [shlex.split(line) for line in advised]
     assert run(words[1:]) == 0
+
+
+def test_a_saved_plan_was_pushed_whole_though_one_node_was_chosen(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.settings()
+    assert run(["apply", "plan.json", "--yes", "--node", "n1"]) == 64
+    assert "a saved plan is applied whole" in capsys.readouterr().err

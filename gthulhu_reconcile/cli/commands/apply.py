@@ -91,6 +91,8 @@ def _check_consent(session: Session) -> None:
 
 def apply_saved(session: Session, given: Mapping[str, object], file: str) -> Exit:
     """Push what ``plan --out`` saved, after showing it."""
+    if session.settings.nodes:
+        raise UsageError("a saved plan is applied whole; choose its nodes with --node where it is made, by 'plan'")
     saved = load(Path(file))
     plan = saved.plan
     if plan.held is not None and plan.held.guard is not Guard.UNREADABLE_INPUT and session.settings.approve == plan.id:
