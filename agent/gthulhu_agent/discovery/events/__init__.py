@@ -1,0 +1,1 @@
+"""Hearing of new threads from the kernel, instead of looking for them."""

@@ -1,0 +1,96 @@
+"""What the kernel tells of threads and cgroups, whichever way it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Protocol
+
+
+class Kind(IntEnum):
+    """What happened. The numbers are those of ``bpf/tracer.h``."""
+
+    FORK = 1
+    EXEC = 2
+    EXIT = 3
+    RENAME = 4
+    """A thread changed its comm."""
+    MOVED = 5
+    """A process or thread went to another cgroup; ``cgroup`` is where it is now."""
+    CGROUP_MADE = 6
+    """``cgroup`` is new, a child of ``parent``."""
+    CGROUP_GONE = 7
+    CROWDED = 8
+    """More happened in ``cgroup`` than is told one by one: what runs there has to be looked at anew."""
+
+
+class Watch(IntFlag):
+    """What is told of a cgroup. A cgroup that is made below a watched one is watched like it from its first moment."""
+
+    THREADS = 1
+    """Fork, exec, exit, rename and arrival of its threads."""
+    CGROUPS = 2
+    """Cgroups that are made and removed in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; ids are 0 where the way that it was told does not say."""
+
+    kind: Kind
+    tgid: int = 0
+    tid: int = 0
+    cgroup: int = 0
+    """Inode number of the cgroup's directory in the hierarchy that discovery reads (kernfs id, 64 bits)."""
+    parent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was told since the last time. ``lost`` events could not be told: everything has to be looked at anew."""
+
+    events: tuple[Event, ...] = ()
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counters since the start; they never go down."""
+
+    told: Mapping[Kind, int]
+    lost: int = 0
+    held_back: int = 0
+    """Not told one by one because a cgroup was crowded."""
+
+
+class Events(Protocol):
+    """A way of hearing. Belongs to the event loop's thread; no call blocks."""
+
+    name: str
+    """bpf or connector."""
+    precise: bool
+    """Whether events are told for watched cgroups only; where not, every thread of the host is told of."""
+
+    def fileno(self) -> int:
+        """Readable when something can be read."""
+        ...
+
+    def watch(self, cgroups: Mapping[int, Watch]) -> None:
+        """Tell of these cgroups from now on, and of no others but those made below them.
+
+        What happened before is not told: whoever adds a cgroup looks at it once afterwards.
+        """
+        ...
+
+    def read(self) -> Batch:
+        """Everything that is there, or as much of it as a bounded time allows; ``fileno`` then stays readable."""
+        ...
+
+    def tally(self) -> Tally:
+        """What was told, lost and held back so far."""
+        ...
+
+    def close(self) -> None:
+        """Hear no more; what was loaded into the kernel is gone."""
+        ...
