@@ -8,6 +8,8 @@
     the units that neither side lets a policy take by accident.
 ``refusals``
     the closed list of codes with which an agent answers no.
+``dialects``
+    other parties' scales of priority, translated to ours.
 ``documents``
     reading JSON from outside into those values, with the path of every fault.
 """

@@ -1,4 +1,4 @@
-"""What Gthulhu's clients sent, exactly as it came: digests and answers are over these values, not over their meaning."""
+"""What clients sent, exactly as it came: digests and answers are over these values, not over their meaning."""
 
 from __future__ import annotations
 
