@@ -13,11 +13,13 @@ import structlog
 from gthulhu_agent import secret as secrets
 from gthulhu_agent import statedir
 from gthulhu_agent.agent import Agent
-from gthulhu_agent.api.calls import ROUTES
+from gthulhu_agent.api import v1
+from gthulhu_agent.api.callers import Callers
 from gthulhu_agent.api.handlers import Handlers
 from gthulhu_agent.api.listener import Listener, listen
 from gthulhu_agent.api.server import ApiServer
 from gthulhu_agent.api.serving import Guards, Serving
+from gthulhu_agent.callers import How
 from gthulhu_agent.choosing import find_enforcer, put_back
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
@@ -106,10 +108,11 @@ class Service:
                 now=clock.now,
             )
         handlers = Handlers(self.agent, metrics)
-        guards = Guards(secret, self.open, settings.body_deadline, settings.answer_deadline)
+        callers = Callers(open_as=_open_as(listener, secret), secret=secret)
+        guards = Guards(callers, self.open, settings.body_deadline, settings.answer_deadline)
         self._handlers = handlers
         self._server = ApiServer(
-            Serving({route.operation: getattr(handlers, route.operation) for route in ROUTES}, guards, metrics),
+            Serving((v1.family(handlers),), guards, metrics),
             metrics,
             max_connections=settings.max_connections,
             headers_deadline=settings.headers_deadline,
@@ -147,6 +150,12 @@ class Service:
         await self.agent.stop()
         await self.engine.stop()
         self._handlers.close()
+
+
+def _open_as(listener: Listener, secret: Secret | None) -> How | None:
+    if secret is not None:
+        return None
+    return "loopback" if listener.path is None else "socket"
 
 
 async def _run(

@@ -1,46 +1,89 @@
-"""A call as a handler sees it, and the table of everything that can be called. What is not in it does not exist."""
+"""A call as a handler sees it, what can be called, and which API it belongs to. What no table has does not exist."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gthulhu_agent.agent import Refused
+from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.bodies import LIMIT, SET_LIMIT
+from gthulhu_agent.callers import Access, Caller
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request whose caller may make it, with its body read.
 
-    ``trusted`` is False only on routes that need no secret, when none or a wrong one was sent.
+    Attributes:
+        caller: None only on routes that need no login, when none or a wrong one was sent.
+        peer: the address that it comes from; empty on a Unix socket.
+        certificate: the identity of the client's verified certificate, where it showed one.
+        content_type: of the body, as sent.
     """
 
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     parameters: Mapping[str, str] = field(default_factory=dict)
     accept: str = ""
-    trusted: bool = True
+    caller: Caller | None = None
+    peer: str = ""
+    certificate: str | None = None
+    content_type: str = ""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the caller may know and do everything."""
+        return self.caller is not None and self.caller.access >= Access.FULL
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One thing that can be called: ``operation`` is the name of the handler's method.
+    """One thing that can be called: ``operation`` is the name of its handler.
 
-    ``query`` are the parameters that it takes; others are refused. ``limit`` is the most that a body may have, bytes.
+    ``query`` are the parameters that it takes; others are refused, or ignored where it is ``lax``.
+    ``limit`` is the most that a body may have, bytes.
     """
 
     method: str
     path: str
     operation: str
-    secret: bool = True
+    access: Access = Access.FULL
     limit: int = LIMIT
     query: tuple[str, ...] = ()
+    lax: bool = False
 
     @property
     def pattern(self) -> re.Pattern[str]:
         """The paths that it takes; a parameter is one segment of digits."""
         return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[0-9]{1,10})", self.path.replace(".", r"\.")))
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One API on a listener.
+
+    Attributes:
+        handlers: by operation.
+        owns: whether this family answers a raw path, its 404 too.
+        refuse: how it says no; the methods that the path would take come with it.
+        cors: origins of web pages that may call, ``*`` for all; empty refuses web pages.
+        unknown: what paths that do not exist ask for.
+        head: whether HEAD is answered where GET is.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    handlers: Mapping[str, Handler]
+    owns: Callable[[str], bool]
+    refuse: Callable[[Refused, Sequence[str]], Answer]
+    cors: tuple[str, ...] = ()
+    unknown: Access = Access.FULL
+    head: bool = True
 
 
 ROUTES = (
@@ -52,9 +95,9 @@ ROUTES = (
     Route("GET", "/v1/processes/{pid}", "get_process"),
     Route("POST", "/v1/revert", "post_revert"),
     Route("POST", "/v1/resume", "post_resume"),
-    Route("GET", "/v1/health", "get_health", secret=False),
-    Route("GET", "/v1/ready", "get_ready", secret=False),
+    Route("GET", "/v1/health", "get_health", access=Access.OPEN),
+    Route("GET", "/v1/ready", "get_ready", access=Access.OPEN),
     Route("GET", "/v1/version", "get_version"),
     Route("GET", "/v1/openapi.json", "get_openapi"),
-    Route("GET", "/metrics", "get_metrics"),
+    Route("GET", "/metrics", "get_metrics", access=Access.LEGACY),
 )

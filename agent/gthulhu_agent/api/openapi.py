@@ -106,11 +106,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _operation(route: Route, told: _Text) -> dict[str, object]:
-    refusals = {*_EVERYWHERE, *told.refusals, *([Refusal.UNAUTHENTICATED] if route.secret else [])}
+    refusals = {*_EVERYWHERE, *told.refusals, *([Refusal.UNAUTHENTICATED] if route.access else [])}
     operation: dict[str, object] = {
         "operationId": route.operation,
         "summary": told.summary,
-        "security": [{"secret": []}] if route.secret else [],
+        "security": [{"secret": []}] if route.access else [],
         "responses": {
             "200": _response("Done.", _answer_schema(told)),
             **({str(told.also): _response("Not ready.", _answer_schema(told))} if told.also else {}),

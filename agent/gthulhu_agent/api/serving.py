@@ -5,26 +5,31 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from gthulhu_agent.agent import Refused
-from gthulhu_agent.api.answers import Answer, of_refusal
+from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.bodies import LIMIT
-from gthulhu_agent.api.calls import ROUTES, Call, Route
+from gthulhu_agent.api.callers import Callers, NotLoggedIn, Shown
+from gthulhu_agent.api.calls import Call, Family, Handler, Route
+from gthulhu_agent.callers import Access, Caller
 from gthulhu_agent.metrics.exposition import Metrics
-from gthulhu_agent.secret import Secret
 from gthulhu_wire.refusals import Refusal
 
-Handler = Callable[[Call], Awaitable[Answer]]
 OTHER = "other"
 """The route of calls to what does not exist, so that a scanner cannot grow the metrics."""
 _PUSHES = 4
 """Sets that may be on their way at a time: each can be 32 MiB."""
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Request-ID",
+    "Access-Control-Max-Age": "600",
+}
 
 _log = structlog.stdlib.get_logger("gthulhu_agent.api")
 
@@ -34,92 +39,133 @@ class Guards:
     """Who may call, and how long it may take.
 
     Attributes:
-        secret: None where the file mode of a socket, or loopback, is the guard.
         check_host: refuse names that are not loopback's: a web page can make a browser on this machine call a name
             that it has pointed here.
         body_deadline: seconds.
         answer_deadline: seconds.
     """
 
-    secret: Secret | None
+    callers: Callers
     check_host: bool
     body_deadline: float
     answer_deadline: float
 
 
-class Serving:
-    """The one request handler of the server."""
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """The other end of a connection: its address, '' on a Unix socket, and its certificate's identity."""
 
-    def __init__(self, handlers: Mapping[str, Handler], guards: Guards, metrics: Metrics) -> None:
-        self._routes = [(route, route.pattern, handlers[route.operation]) for route in ROUTES]
+    address: str
+    certificate: str | None
+
+
+class Serving:
+    """The one request handler of a listener: the first of ``families`` that owns a path answers, the last owns all."""
+
+    def __init__(self, families: Sequence[Family], guards: Guards, metrics: Metrics) -> None:
+        self._families = [
+            (family, [(route, route.pattern, family.handlers[route.operation]) for route in family.routes])
+            for family in families
+        ]
         self._guards = guards
         self._metrics = metrics
         self._pushes = asyncio.Semaphore(_PUSHES)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer ``request``, always in JSON where it is an error, and see that the answer gets away."""
+        """Answer ``request``, errors as its family puts them, and see that the answer gets away."""
         started = time.monotonic()
         found = self._find(request)
         try:
             answer = await self._answer(request, found)
         except Refused as refused:
-            answer = of_refusal(
-                refused.code, str(refused), refused.cure, more=refused.more, headers=_headers(refused.code, found)
-            )
+            answer = found.family.refuse(refused, found.allowed)
         except (ConnectionError, RequestPayloadError):
-            answer = of_refusal(Refusal.BAD_REQUEST, "the body broke off, or its chunks are not HTTP")
-        except Exception:  # noqa: BLE001 - the last line: whatever it was, the caller gets JSON and the log the rest
+            answer = found.family.refuse(
+                Refused(Refusal.BAD_REQUEST, "the body broke off, or its chunks are not HTTP"), found.allowed
+            )
+        except Exception:  # noqa: BLE001 - the last line: whatever it was, the caller gets an answer and the log the rest
             _log.exception("a call failed", method=request.method, path=request.path[:200])
-            answer = of_refusal(Refusal.INTERNAL, "a fault of the agent; its log has it")
+            answer = found.family.refuse(
+                Refused(Refusal.INTERNAL, "a fault of the agent; its log has it"), found.allowed
+            )
         label = OTHER if found.route is None else found.route.path
         self._metrics.call(label, found.method, answer.status, time.monotonic() - started)
-        return await _send(request, answer, self._guards.answer_deadline)
+        return await _send(request, _for_web_page(request, found.family, answer), self._guards.answer_deadline)
 
     def _find(self, request: web.BaseRequest) -> _Found:
-        method = "GET" if request.method == "HEAD" else request.method
+        path = request.rel_url.raw_path
+        family, routes = next(entry for entry in self._families if entry[0].owns(path))
+        method = "GET" if request.method == "HEAD" and family.head else request.method
         matches = [
             (route, match.groupdict(), handler)
-            for route, pattern, handler in self._routes
-            if (match := pattern.fullmatch(request.rel_url.raw_path))
+            for route, pattern, handler in routes
+            if (match := pattern.fullmatch(path))
         ]
         for route, parameters, handler in matches:
             if route.method == method:
-                return _Found(method, route, parameters, handler)
-        return _Found(method if matches else OTHER, allowed=tuple(route.method for route, _, _ in matches))
+                return _Found(family, method, route, parameters, handler)
+        return _Found(family, method if matches else OTHER, allowed=tuple(route.method for route, _, _ in matches))
 
     async def _answer(self, request: web.BaseRequest, found: _Found) -> Answer:
-        trusted = self._check_caller(request, found.route)
+        self._check_place(request, found.family)
+        if request.method == "OPTIONS" and found.family.cors:
+            return Answer(200, b"", headers=_PREFLIGHT)
+        peer = _peer(request)
+        caller = self._check_caller(request, found, peer)
         route, handler = found.route, found.handler
         if route is None or handler is None:
             if found.allowed:
                 raise Refused(Refusal.METHOD_NOT_ALLOWED, f"{' and '.join(found.allowed)} are what this path takes")
             raise Refused(Refusal.NOT_FOUND, "there is no such path", "/v1/openapi.json lists them all")
-        query = _query(request, route)
+        call = Call(
+            query=_query(request, route),
+            parameters=found.parameters,
+            accept=request.headers.get("Accept", ""),
+            caller=caller,
+            peer=peer.address,
+            certificate=peer.certificate,
+            content_type=request.headers.get("Content-Type", ""),
+        )
         if route.limit <= LIMIT:
-            body = await read_body(request, route.limit, self._guards.body_deadline)
-            return await handler(Call(query, body, found.parameters, request.headers.get("Accept", ""), trusted))
+            return await self._handle(request, route, handler, call)
         if self._pushes.locked():
             raise Refused(Refusal.BUSY, f"{_PUSHES} sets are on their way already", "send it again in a second")
         async with self._pushes:
-            body = await read_body(request, route.limit, self._guards.body_deadline)
-            return await handler(Call(query, body, found.parameters, trusted=trusted))
+            return await self._handle(request, route, handler, call)
 
-    def _check_caller(self, request: web.BaseRequest, route: Route | None) -> bool:
-        if "Origin" in request.headers:
+    async def _handle(self, request: web.BaseRequest, route: Route, handler: Handler, call: Call) -> Answer:
+        body = await read_body(request, route.limit, self._guards.body_deadline)
+        return await handler(replace(call, body=body))
+
+    def _check_place(self, request: web.BaseRequest, family: Family) -> None:
+        origin = request.headers.get("Origin")
+        if origin is not None and not _may_call(origin, family):
             raise Refused(Refusal.FORBIDDEN, "calls from web pages are not taken")
         if self._guards.check_host and not _is_loopback(request.headers.get("Host", "")):
             raise Refused(Refusal.FORBIDDEN, "the Host of this call is not this machine's loopback address")
-        secret = self._guards.secret
-        trusted = secret is None or secret.matches(_bearer(request))
-        if not trusted and (route is None or route.secret):
-            raise Refused(Refusal.UNAUTHENTICATED, "this agent asks for its secret", "Authorization: Bearer <secret>")
-        return trusted
+
+    def _check_caller(self, request: web.BaseRequest, found: _Found, peer: _Peer) -> Caller | None:
+        wanted = found.family.unknown if found.route is None else found.route.access
+        shown = Shown(request.headers.getall("Authorization", []), peer.certificate)
+        caller = self._guards.callers.identify(shown)
+        if isinstance(caller, Caller):
+            if caller.access < wanted:
+                raise Refused(
+                    Refusal.FORBIDDEN,
+                    "this login proves no possession of a key, and gives the Decision Maker's API alone",
+                    "log in with the secret, a client certificate or a signed assertion: docs/login.md",
+                )
+            return caller
+        if wanted > Access.OPEN:
+            raise NotLoggedIn(caller, f"this agent asks for a login: {caller.reason}", "docs/login.md has the ways in")
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Where a request leads: a route, or none, and then which methods its path would take."""
+    """Where a request leads: a family and a route, or none, and then which methods its path would take."""
 
+    family: Family
     method: str
     route: Route | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -188,6 +234,8 @@ async def _send(request: web.BaseRequest, answer: Answer, deadline: float) -> we
 
 def _query(request: web.BaseRequest, route: Route) -> dict[str, str]:
     query = request.query
+    if route.lax:
+        return {name: query[name] for name in route.query if name in query}
     for name in query:
         if name not in route.query:
             raise Refused(Refusal.BAD_REQUEST, f"the parameter {name[:80]!r} is not known here")
@@ -196,10 +244,28 @@ def _query(request: web.BaseRequest, route: Route) -> dict[str, str]:
     return dict(query)
 
 
-def _bearer(request: web.BaseRequest) -> bytes:
-    values = request.headers.getall("Authorization", [])
-    scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    return offered.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
+def _peer(request: web.BaseRequest) -> _Peer:
+    if request.transport is None:
+        return _Peer("", None)
+    name = request.transport.get_extra_info("peername")
+    return _Peer(str(name[0]) if isinstance(name, tuple) else "", None)
+
+
+def _may_call(origin: str, family: Family) -> bool:
+    return "*" in family.cors or origin in family.cors
+
+
+def _for_web_page(request: web.BaseRequest, family: Family, answer: Answer) -> Answer:
+    """``answer`` with the headers that let the web page read it, where its origin may call."""
+    if not family.cors:
+        return answer
+    origin = request.headers.get("Origin")
+    headers = {**answer.headers, "Vary": "Origin"}
+    if "*" in family.cors:
+        headers = {**answer.headers, "Access-Control-Allow-Origin": "*"}
+    elif origin is not None and origin in family.cors:
+        headers["Access-Control-Allow-Origin"] = origin
+    return replace(answer, headers=headers)
 
 
 def _is_loopback(host: str) -> bool:
@@ -210,18 +276,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _headers(code: Refusal, found: _Found) -> dict[str, str]:
-    match code:
-        case Refusal.UNAUTHENTICATED:
-            return {"WWW-Authenticate": 'Bearer realm="gthulhu-agent"'}
-        case Refusal.METHOD_NOT_ALLOWED:
-            return {"Allow": ", ".join(found.allowed)}
-        case Refusal.BUSY:
-            return {"Retry-After": "1"}
-        case _:
-            return {}
 
 
 def _too_large(limit: int) -> Refused:
