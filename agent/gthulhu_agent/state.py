@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gthulhu_agent.legacy.received import Received
 from gthulhu_wire.intents import EMPTY_DIGEST, DesiredSet, Intent
 
 
@@ -15,6 +16,7 @@ class Held:
 
     Attributes:
         since: per intent, when it was first accepted as it is, in Unix seconds.
+        received: what the intents were made from, where a Decision Maker's or the BSS API's clients sent it.
     """
 
     owner: str = ""
@@ -23,6 +25,7 @@ class Held:
     digest: str = EMPTY_DIGEST
     intents: tuple[Intent, ...] = ()
     since: tuple[int, ...] = ()
+    received: Received | None = None
 
     def summary(self) -> dict[str, object]:
         """What an acknowledgement and a refusal tell of it."""
@@ -34,7 +37,7 @@ class Held:
             "count": len(self.intents),
         }
 
-    def followed_by(self, pushed: DesiredSet, digest: str, now: int) -> Held:
+    def followed_by(self, pushed: DesiredSet, digest: str, now: int, received: Received | None = None) -> Held:
         """What holds once ``pushed`` is accepted: an intent that stays as it is keeps its ``since``."""
         former = {intent.key: (intent, since) for intent, since in zip(self.intents, self.since, strict=True)}
         return Held(
@@ -47,6 +50,7 @@ class Held:
                 known[1] if (known := former.get(intent.key)) and known[0] == intent else now
                 for intent in pushed.intents
             ),
+            received=received,
         )
 
 

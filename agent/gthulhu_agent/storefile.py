@@ -7,6 +7,9 @@
     {"since":1767225600,"intent":{…}}
     <sha256 of everything above> end
 
+A set that was made from what a Decision Maker's clients sent has format 2: its header says how many rows of that
+there are in ``received``, and they follow the intents, one a line (:mod:`gthulhu_agent.legacy.rows`).
+
 The header has a checksum of its own: when the lines below are damaged it still tells which generation was accepted,
 so that an older one is refused for ever. One line an intent keeps memory flat however large the set is.
 """
@@ -15,15 +18,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from itertools import islice
+from typing import BinaryIO, Protocol
 
+from gthulhu_agent.legacy import rows
+from gthulhu_agent.legacy.received import Received
 from gthulhu_agent.state import Held
 from gthulhu_wire.documents import WireError, read_intent
 from gthulhu_wire.intents import Intent, Terms, canonical_intent, canonical_json, digest
 
 FORMAT = 1
+FORMAT_RECEIVED = 2
+"""With rows of what was received; a set without them is written as every agent can read it."""
 LINE_MAX = 4 * 1024 * 1024
 """Above the longest intent that the wire takes: 256 container ids of 1 KiB, every byte of them escaped, and terms."""
 _CHUNK_LINES = 256
@@ -39,6 +47,8 @@ class Header:
     generation: int
     digest: str
     count: int
+    received: Mapping[str, object] | None = None
+    """How many rows of what was received follow, and what goes for all of them; None where the set has none."""
 
 
 class Damaged(Exception):  # noqa: N818 - says what is the matter
@@ -49,17 +59,28 @@ class Damaged(Exception):  # noqa: N818 - says what is the matter
         self.header = header
 
 
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
 def encode(held: Held) -> Iterator[bytes]:
     """The file's bytes, piece by piece."""
-    header = canonical_json({"format": FORMAT, **held.summary()}).encode()
+    received = held.received
+    fields: dict[str, object] = {"format": FORMAT, **held.summary()}
+    if received is not None:
+        fields |= {"format": FORMAT_RECEIVED, "received": rows.head(received)}
+    header = canonical_json(fields).encode()
     first = hashlib.sha256(header).hexdigest().encode() + b" " + header + b"\n"
     seal = hashlib.sha256(first)
     yield first
     for start in range(0, len(held.intents), _CHUNK_LINES):
-        rows = zip(held.intents[start : start + _CHUNK_LINES], held.since[start : start + _CHUNK_LINES], strict=True)
-        piece = "".join(f'{{"since":{since},"intent":{canonical_intent(intent)}}}\n' for intent, since in rows).encode()
+        both = zip(held.intents[start : start + _CHUNK_LINES], held.since[start : start + _CHUNK_LINES], strict=True)
+        piece = "".join(f'{{"since":{since},"intent":{canonical_intent(intent)}}}\n' for intent, since in both).encode()
         seal.update(piece)
         yield piece
+    for chunk in _chunks(() if received is None else rows.write(received)):
+        seal.update(chunk)
+        yield chunk
     yield seal.hexdigest().encode() + b" end\n"
 
 
@@ -85,11 +106,34 @@ def decode(stream: BinaryIO) -> Held:
             since.append(int(row["since"]))
         except (ValueError, TypeError, KeyError, RecursionError, WireError) as fault:
             raise Damaged(f"line {number + 2} is damaged: {fault}"[:200], header) from fault
+    received = _received(stream, header, seal)
     if stream.read(_HEX + len(b" end\n") + 1) != seal.hexdigest().encode() + b" end\n":
         raise Damaged("the checksum over the file does not hold", header)
     if digest(intents) != header.digest:
         raise Damaged("the intents do not have the digest that was accepted", header)
-    return Held(header.owner, header.token, header.generation, header.digest, tuple(intents), tuple(since))
+    return Held(header.owner, header.token, header.generation, header.digest, tuple(intents), tuple(since), received)
+
+
+def _chunks(lines: Iterable[str]) -> Iterator[bytes]:
+    left = iter(lines)
+    while chunk := "".join(f"{line}\n" for line in islice(left, _CHUNK_LINES)):
+        yield chunk.encode()
+
+
+def _received(stream: BinaryIO, header: Header, seal: _Hash) -> Received | None:
+    if header.received is None:
+        return None
+
+    def lines(count: int) -> Iterator[bytes]:
+        for _ in range(count):
+            line = stream.readline(rows.LINE_MAX)
+            seal.update(line)
+            yield line
+
+    try:
+        return rows.read(header.received, lines)
+    except (ValueError, TypeError, KeyError, RecursionError) as fault:
+        raise Damaged(f"what was received is damaged: {fault}"[:200], header) from fault
 
 
 def _header(line: bytes) -> Header:
@@ -98,7 +142,7 @@ def _header(line: bytes) -> Header:
         raise Damaged("the first line is damaged" if line else "the file is empty")
     try:
         fields = json.loads(text)
-        if fields["format"] != FORMAT:
+        if fields["format"] not in (FORMAT, FORMAT_RECEIVED):
             raise Damaged(f"it has format {fields['format']}, written by another version of the agent")
         return Header(
             owner=str(fields["owner"]),
@@ -106,6 +150,7 @@ def _header(line: bytes) -> Header:
             generation=int(fields["generation"]),
             digest=str(fields["digest"]),
             count=int(fields["count"]),
+            received=dict(fields["received"]) if fields["format"] == FORMAT_RECEIVED else None,
         )
     except (ValueError, TypeError, KeyError) as fault:
         raise Damaged(f"the first line is not a header: {fault}") from fault

@@ -64,3 +64,5 @@ class Received:
     strategies: tuple[ReceivedStrategy, ...] = ()
     dialect: Dialect = Dialect.KERNEL
     """Of ``intents`` and ``node_intents``; strategies have Dialect.BOOL."""
+    node_intents_sent: bool = False
+    """Whether node intents were ever sent or deleted: until then their Merkle root is empty, as upstream's is."""
