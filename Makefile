@@ -41,17 +41,19 @@ FUZZ_SECONDS ?= 60
 fuzz: setup ## hostile bytes against the loader
 	$(BIN)/python tests/fuzz_loading.py --seconds $(FUZZ_SECONDS)
 
+# BENCH=--write puts what a benchmark found into docs/performance.md.
+BENCH ?=
 bench-plan: setup ## planning: full and incremental, beside the plain policies x pods loop
-	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/plan.py $(BENCH)
 
 bench-fanout: setup ## pushing to 10,000 virtual agents, beside a bare loop
-	$(BIN)/python benchmarks/fanout.py
+	$(BIN)/python benchmarks/fanout.py $(BENCH)
 
 bench-eevdf: setup ## what slice, weight and nice do on this kernel
-	$(BIN)/python benchmarks/eevdf.py
+	$(BIN)/python benchmarks/eevdf.py $(BENCH)
 
 bench-discovery: setup ## finding 10,000 processes, beside a walk over /proc
-	$(BIN)/python benchmarks/discovery.py
+	$(BIN)/python benchmarks/discovery.py $(BENCH)
 
 clean: ## take away what make made
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,6 +1,6 @@
 """What one look at the host costs, beside a plain walk over /proc in the same run.
 
-    benchmarks/discovery.py [--processes 10000] [--cgroups 250] [--rounds 5]
+    benchmarks/discovery.py [--write] [--processes 10000] [--cgroups 250] [--rounds 5]
 
 It starts real, sleeping processes in kubepods cgroups (root and a writable hierarchy are needed), once with one
 thread each and once with five, and looks at them in turn with:
@@ -22,7 +22,6 @@ the rounds. The ratio is the plain walk's median to each.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
@@ -34,6 +33,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from report import Section, facts, finish, options, ratio, table
 
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout, layout_at
 from gthulhu_agent.discovery.scan import Discovery
@@ -88,15 +89,17 @@ class Row:
 
 def main() -> None:
     """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--processes", type=int, default=10_000, help="at most what pid_max leaves room for")
-    options.add_argument("--cgroups", type=int, default=250)
-    options.add_argument("--rounds", type=int, default=5)
-    asked = options.parse_args()
+    parser = options(__doc__)
+    parser.add_argument("--processes", type=int, default=10_000, help="at most what pid_max leaves room for")
+    parser.add_argument("--cgroups", type=int, default=250)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    known = facts(asked)
     try:
         layouts = hierarchies()
     except LayoutError as error:
         sys.exit(f"{error}; nothing to measure")
+    found: dict[str, list[Row]] = {}
     for threads in (1, 5):
         room = (int(Path("/proc/sys/kernel/pid_max").read_text()) - 4096) // threads
         processes = min(asked.processes if threads == 1 else asked.processes // threads, room)
@@ -105,9 +108,44 @@ def main() -> None:
                 print(
                     f"\n{processes} processes x {threads} threads in {asked.cgroups} cgroups, {layouts[0].kind.value}"
                 )
-                measure(layouts, processes, threads, asked.rounds)
+                title = f"{processes:,} processes, {threads} thread{'s' * (threads > 1)} each"
+                found[title] = measure(layouts, processes, threads, asked.rounds)
         except PermissionError as error:
             sys.exit(f"{error}: run as root where cgroups are writable")
+    finish(asked, section(found, asked.cgroups), known)
+
+
+def section(found: dict[str, list[Row]], cgroups: int) -> Section:
+    """The page's."""
+    names = [row.name for row in next(iter(found.values()))]
+    cells = [
+        (
+            name,
+            *(
+                f"{statistics.median(rows[place].seconds) * 1e3:,.0f} ms ({against(rows, place)})"
+                for rows in found.values()
+            ),
+        )
+        for place, name in enumerate(names)
+    ]
+    return Section(
+        "bench-discovery",
+        "The agent's discovery",
+        (
+            f"""
+            Sleeping processes in {cgroups} cgroups, CPU time, beside a plain walk over `/proc` that finds the same
+            facts; in brackets how many times the plain walk takes as long. *all ran*: everything ran since the scan
+            before; *asleep*: nothing did, where cgroups tell CPU time.
+            """,
+            table(("", *found), cells),
+            "The first scan needs two files a process, and the kernel's time for these bounds it. One start makes one.",
+        ),
+    )
+
+
+def against(rows: list[Row], place: int) -> str:
+    """The plain walk's ratio to one row."""
+    return ratio(rows[0].seconds, rows[place].seconds)
 
 
 def hierarchies() -> list[Layout]:
@@ -174,7 +212,7 @@ def remove(top: Path) -> None:
     sys.exit(f"{top} could not be removed")
 
 
-def measure(layouts: list[Layout], processes: int, threads: int, rounds: int) -> None:
+def measure(layouts: list[Layout], processes: int, threads: int, rounds: int) -> list[Row]:
     """Look in turn, round by round, and print the medians."""
     rows = [
         Row("plain walk", lambda: plain_walk(threads=True), []),
@@ -197,6 +235,7 @@ def measure(layouts: list[Layout], processes: int, threads: int, rounds: int) ->
     for row in rows:
         median = statistics.median(row.seconds)
         print(f"  {row.name:20}{median * 1e3:10.1f} ms{median / processes * 1e6:8.1f} us each{base / median:9.1f} x")
+    return rows
 
 
 def again(discovery: Discovery, *, asleep: bool) -> Callable[[], int]:

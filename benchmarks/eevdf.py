@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import report
+
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, TaskId, Thread
 from gthulhu_agent.enforcing import sched_attr
@@ -34,6 +36,7 @@ TASK = Path(__file__).with_name("eevdf_task.py")
 SHORTEST_NS = 100_000
 STRONGEST = 20
 _WIDTH = 60
+_HEADS = ("", "p50, ms", "p99, ms", "CPU share")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ class Figures:
         self.p50.append(late[len(late) // 2] / 1e6)
         self.p99.append(late[len(late) * 99 // 100] / 1e6)
         self.share.append(share)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One table: its rows for the longest work, in microseconds."""
+
+    title: str
+    work_us: int
+    rows: list[tuple[str, Figures]]
 
 
 def nothing(_task: Task) -> None:
@@ -230,7 +242,7 @@ class Bench:
 
 def table(
     title: str, rows: tuple[Row, ...], options: argparse.Namespace, layout: Layout | None, *, together: bool
-) -> None:
+) -> Measured:
     """Measure all rows, interleaved, and print them."""
     figures = {(row.name, work): Figures() for row in rows for work in options.work_us}
     bench = Bench(options, layout, together=together)
@@ -248,6 +260,40 @@ def table(
         print(
             f"{row.name:<29}" + "".join(f"| {_cell(figures[row.name, work])}".ljust(_WIDTH) for work in options.work_us)
         )
+    return Measured(title, options.work_us[-1], [(row.name, figures[row.name, options.work_us[-1]]) for row in rows])
+
+
+def section(found: list[Measured], options: argparse.Namespace) -> report.Section:
+    """The page's, of the longest work."""
+    tables = [
+        part
+        for one in found
+        for part in (f"{one.title[0].upper()}{one.title[1:]}:", report.table(_HEADS, list(map(_cells, one.rows))))
+    ]
+    work, period = found[0].work_us / 1000, options.period_us / 1000
+    return report.Section(
+        "bench-eevdf",
+        "The enforcer's effect",
+        (
+            f"""
+            A task that wakes every {period:g} ms to work {work:g} ms, and {options.hogs} hogs on the same CPU; lateness
+            and CPU share ({work / period:.2f} is all it needs), medians of {options.repetitions} runs of
+            {options.periods} wakings, lowest and highest behind them.
+            """,
+            *tables,
+            """
+            Between pods nice does nothing; the weight carries the share and the median. The p99 column is as noisy as
+            the machine's neighbours: read the medians.
+            """,
+        ),
+    )
+
+
+def _cells(row: tuple[str, Figures]) -> tuple[str, ...]:
+    name, figures = row
+    if not figures.p50:
+        return (name, *("refused",) * 3)
+    return (name, _spread(figures.p50, 2), _spread(figures.p99, 1), _spread(figures.share, 2))
 
 
 def _cell(figures: Figures) -> str:
@@ -289,13 +335,14 @@ def _writable_layout() -> Layout | None:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.options(__doc__)
     parser.add_argument("--hogs", type=int, default=4, help="on the task's CPU")
     parser.add_argument("--periods", type=int, default=400, help="wakings for each figure")
     parser.add_argument("--period-us", type=int, default=5000)
     parser.add_argument("--work-us", type=int, nargs="+", default=[200, 1500], help="CPU time in each period")
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
+    known = report.facts(options)
     ability = sched_attr.ability()
     print(
         f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f};"
@@ -307,10 +354,12 @@ def main() -> None:
         f" (lowest-highest) of {options.repetitions} x {options.periods} wakings"
     )
     layout = _writable_layout()
+    found = []
     if layout is not None:
         title = f"task and hogs each in a cgroup of its own, as pods are (cgroup v{layout.version})"
-        table(title, ACROSS, options, layout, together=False)
-    table("task and hogs all in one cgroup", TOGETHER, options, layout, together=True)
+        found.append(table(title, ACROSS, options, layout, together=False))
+    found.append(table("task and hogs all in one cgroup", TOGETHER, options, layout, together=True))
+    report.finish(options, section(found, options), known)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ tries nothing again, and remembers nothing. ``ours, again`` is the second push o
 knows the silent nodes and begins with them. Each run has a process of its own and fresh agents; the two take turns, so
 that a neighbour's load meets both.
 
-    python benchmarks/fanout.py [--nodes 10000] [--rounds 3]
+    python benchmarks/fanout.py [--write] [--nodes 10000] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from random import Random
 
 import aiohttp
 from fanout_agents import address, allow_files, node, silent
+from report import Section, facts, finish, options, spread, table
 
 from gthulhu_reconcile.applying.outcomes import NodeOutcome, PushResult
 from gthulhu_reconcile.applying.pusher import push
@@ -163,8 +164,9 @@ def run(who: str, port: int, nodes: int) -> None:
     print(json.dumps(found))
 
 
-def compare(nodes: int, rounds: int) -> int:
+def compare(asked: argparse.Namespace) -> int:
     """Print the table; the exit code says whether the aims were met."""
+    nodes, rounds, known = asked.nodes, asked.rounds, facts(asked)
     dead = sum(silent(number) for number in range(nodes))
     print(
         f"{nodes} virtual agents, {dead} of them silent; {IN_FLIGHT} in flight, {NODE_DEADLINE:g} s for a node, "
@@ -188,12 +190,36 @@ def compare(nodes: int, rounds: int) -> int:
         f"\nratio of walls, median of {rounds}: {ratio:.2f} (aim: at most {RATIO_AIM})"
         f"\npeak memory: {memory:.0f} MiB (aim: at most {MEMORY_AIM_MIB})"
     )
+    finish(asked, section(nodes, dead, ratio, found), known)
     return 0 if ratio <= RATIO_AIM and memory <= MEMORY_AIM_MIB else 1
+
+
+def section(nodes: int, dead: int, ratio: float, found: dict[str, list[dict[str, float]]]) -> Section:
+    """The page's."""
+    names = {OURS: "`push`", BARE: "bare loop", AGAIN: "`push` again, warm connections"}
+    digits = {"wall": 1, "p50": 2, "p99": 2, "mib": 0}
+    rows = [
+        (names[who], *(spread([one[key] for one in found[who]], places) for key, places in digits.items()))
+        for who in (OURS, BARE, AGAIN)
+    ]
+    return Section(
+        "bench-fanout",
+        "Pushing",
+        (
+            f"""
+            {nodes:,} virtual agents in a process of their own, {dead:,} of which accept and never answer; {IN_FLIGHT}
+            in flight, {NODE_DEADLINE:g} s for a node, two requests each; rounds alternate with a bare loop of the same
+            client. Medians of the rounds, lowest and highest behind them.
+            """,
+            table(("", "wall, s", "p50 of a node, s", "p99, s", "memory, MiB"), rows),
+            f"Ratio of the walls, ours to the bare loop's, median: **{ratio:.2f}**.",
+        ),
+    )
 
 
 def main() -> int:
     """Compare, or be one of the compared."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--nodes", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--run", choices=(OURS, BARE, AGAIN), help=argparse.SUPPRESS)
@@ -202,7 +228,7 @@ def main() -> int:
     if given.run:
         run(given.run, given.port, given.nodes)
         return 0
-    return compare(given.nodes, given.rounds)
+    return compare(given)
 
 
 if __name__ == "__main__":

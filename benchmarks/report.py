@@ -13,11 +13,13 @@ import os
 import platform
 import re
 import statistics
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
+_WIDTH = 120
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -32,7 +34,7 @@ class Section:
     Attributes:
         name: of the make target that prints it.
         title: heading of the section.
-        parts: paragraphs and tables, in Markdown.
+        parts: paragraphs, which are wrapped, and tables, in Markdown.
     """
 
     name: str
@@ -89,7 +91,7 @@ def finish(asked: argparse.Namespace, section: Section, known: Facts, *, page: P
 
 def render(section: Section, known: Facts) -> str:
     """The section as it stands between its marks."""
-    body = "\n\n".join(part.strip("\n") for part in section.parts)
+    body = "\n\n".join(map(_part, section.parts))
     return f"## {section.title}: `make {section.name}`\n\n{body}\n\n{known}\n"
 
 
@@ -126,6 +128,10 @@ def spread(values: Sequence[float], digits: int) -> str:
 def ratio(plain: Sequence[float], ours: Sequence[float]) -> str:
     """How many times the plain way takes as long, of medians."""
     return f"{statistics.median(plain) / statistics.median(ours):.1f}"
+
+
+def _part(text: str) -> str:
+    return text if text.startswith("|") else textwrap.fill(" ".join(text.split()), _WIDTH, break_on_hyphens=False)
 
 
 def _day(text: str) -> str:
