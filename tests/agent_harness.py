@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from gthulhu_agent.api.listener import listen
+from gthulhu_agent.configuring.listens import listens
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot, TaskId, Thread
 from gthulhu_agent.disk import Disk
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
@@ -127,6 +128,8 @@ def settings(folder: Path, **overrides: Any) -> Settings:  # noqa: ANN401 - fiel
         environ={"HOME": str(folder)},
         options={"state_dir": str(folder / "state"), "node": "node-1", "listen": "127.0.0.1:0", "scan_interval": 0.1},
     )
+    if isinstance(overrides.get("listen"), str):
+        overrides["listen"] = listens(overrides["listen"])
     return replace(base, **overrides)
 
 
@@ -186,7 +189,7 @@ async def running(
     """An agent that serves on loopback, or where ``listen`` says, until the block ends."""
     chosen = settings(folder, **overrides)
     chosen.state_dir.mkdir(mode=0o700, exist_ok=True)
-    listener = listen(chosen.listen, secret=secret is not None, socket_mode=chosen.socket_mode)
+    listener = listen(chosen.listen[0].address, secret=secret is not None, socket_mode=chosen.socket_mode)
     scanner, kernel = scanner or FakeScanner(snapshot("uid-1")), kernel or FakeKernel()
     service = Service(
         chosen,

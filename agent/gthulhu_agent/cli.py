@@ -23,10 +23,8 @@ def _with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[...,
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for setting in reversed(SETTINGS):
             if not names or setting.name in names:
-                option = f"--{setting.name.replace('_', '-')}"
-                command = click.option(option, setting.name, metavar="VALUE", help=f"{setting.text} [{setting.takes}]")(
-                    command
-                )
+                told = f"{setting.text} [{setting.takes}]"
+                command = click.option(setting.option, setting.field, metavar="VALUE", help=told)(command)
         return click.option(
             "--config",
             metavar="FILE",

@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
             _put_back_former(state, settings.enforcer_lock)
         else:
             held.enter_context(claimed(settings.enforcer_lock))
-        listener = listen(settings.listen, secret=secret is not None, socket_mode=settings.socket_mode)
+        listener = listen(settings.listen[0].address, secret=secret is not None, socket_mode=settings.socket_mode)
         try:
             asyncio.run(_run(settings, state, enforcer, listener, secret))
         finally:

@@ -1,29 +1,33 @@
-"""A flat TOML file, each key with its place. The standard library's reader tells no places, so they are looked for."""
+"""A TOML file with sections, each key with its place, which the standard library's reader does not tell."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from gthulhu_agent.errors import UsageError
 
-_MAX_BYTES = 64 * 1024
+_MAX_BYTES = 256 * 1024
+_MOST_TRIES = 256
+"""A key that many comments and strings have too is told without its place rather than slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key; ``where`` is ``file:line:column``."""
+    """One key, with its section and a dot before it where it is in one; ``where`` is ``file:line:column``."""
 
     where: str
     key: str
     value: object
 
 
-def read(path: Path) -> tuple[Entry, ...]:
-    """The top-level keys of ``path``, in its order.
+def read(path: Path, sections: Collection[str] = ()) -> tuple[Entry, ...]:
+    """The keys of ``path``, in its order; those of a table that is in ``sections`` one by one.
 
     Raises:
         UsageError: the file cannot be read, or is not TOML.
@@ -42,24 +46,38 @@ def read(path: Path) -> tuple[Entry, ...]:
         raise UsageError(f"{path}: is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(_place_of_syntax_error(path, text, str(error))) from error
-    return tuple(Entry(f"{path}{_place(text, key)}", key, value) for key, value in document.items())
+    return tuple(
+        Entry(f"{path}{_place(text, keys)}", ".".join(keys), value) for keys, value in _flat(document, sections)
+    )
 
 
-def _place(text: str, key: str) -> str:
-    """``:line:column`` of a top-level key: the occurrence whose renaming renames that key, and no other does."""
-    for start in _occurrences(text, key):
-        other = f"{'_' * len(key)}_"
+def _flat(document: dict[str, object], sections: Collection[str]) -> Iterator[tuple[tuple[str, ...], object]]:
+    for key, value in document.items():
+        if key in sections and isinstance(value, dict):
+            yield from (((key, inner), of_it) for inner, of_it in value.items())
+        else:
+            yield (key,), value
+
+
+def _place(text: str, keys: tuple[str, ...]) -> str:
+    """``:line:column`` of a key: the occurrence whose renaming renames that key, and no other does."""
+    *section, key = keys
+    other = f"{'_' * len(key)}_"
+    for start in islice(_occurrences(text, key), _MOST_TRIES):
         try:
-            renamed = tomllib.loads(f"{text[:start]}{other}{text[start + len(key) :]}")
+            renamed: Any = tomllib.loads(f"{text[:start]}{other}{text[start + len(key) :]}")
         except tomllib.TOMLDecodeError:
             continue
-        if other in renamed:
+        for name in section:
+            renamed = renamed.get(name, {})
+        if other in renamed and key not in renamed:
             return f":{text.count(chr(10), 0, start) + 1}:{start - text.rfind(chr(10), 0, start)}"
     return ""
 
 
 def _occurrences(text: str, key: str) -> Iterator[int]:
-    return (match.start() for match in re.finditer(re.escape(key), text)) if key else iter(())
+    """Where ``key`` stands as a word of its own, bare or in quotes."""
+    return (match.start() for match in re.finditer(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text)) if key else iter(())
 
 
 def _place_of_syntax_error(path: Path, text: str, message: str) -> str:

@@ -1,0 +1,1 @@
+"""What can be configured, how it is said, and where it is said."""

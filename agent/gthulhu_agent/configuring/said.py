@@ -1,0 +1,106 @@
+"""What a file and the environment say, each with its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gthulhu_agent.configuring.credentials import resolved
+from gthulhu_agent.configuring.decision_maker import WITHOUT_EFFECT
+from gthulhu_agent.configuring.setting import Setting
+from gthulhu_agent.settingsfile import read
+
+PREFIX = "GTHULHU_AGENT_"
+DM_PREFIX = "DM_"
+_WHERE_IT_IS = {f"{PREFIX}CONFIG", f"{DM_PREFIX}CONFIG_NAME", f"{DM_PREFIX}CONFIG_DIR_PATH"}
+_SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+"""What Kubernetes adds to every pod's environment when a Service is called gthulhu-agent, or dm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One value for one setting, as somebody wrote it, and where."""
+
+    where: str
+    setting: Setting
+    said: object
+
+    def value(self, environ: Mapping[str, str]) -> object:
+        """What it means.
+
+        Raises:
+            ValueError: it is nothing that the setting takes.
+            TypeError: it is nothing that the setting takes.
+        """
+        said = resolved(self.said, environ) if self.setting.credential else self.said
+        return self.setting.parse(said)
+
+    def fault(self) -> str:
+        """What to say of a value that the setting does not take."""
+        told = f"{self.where}: {self.setting.name} takes {self.setting.takes}"
+        return f"{told}, and this is something else" if self.setting.secret else f"{told}, not {self.said!r}"
+
+
+def from_file(file: Path, known: Mapping[str, Setting], faults: list[str], warnings: list[str]) -> list[Said]:
+    """What ``file`` says; keys that are no settings are faults."""
+    found: list[Said] = []
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    for entry in read(file, sections):
+        if entry.key in known:
+            found.append(Said(entry.where, known[entry.key], entry.value))
+        elif entry.key in WITHOUT_EFFECT:
+            warnings.append(f"{entry.where}: {entry.key} is without effect: {WITHOUT_EFFECT[entry.key]}")
+        else:
+            faults.append(_unknown(entry.where, entry.key, known))
+    return found
+
+
+def from_environment(
+    environ: Mapping[str, str], known: Mapping[str, Setting], faults: list[str], warnings: list[str]
+) -> list[Said]:
+    """What the variables of ours say, after those of a Decision Maker, which may be another program's."""
+    return [*_of_a_decision_maker(environ, known, warnings), *_ours(environ, known, faults)]
+
+
+def _ours(environ: Mapping[str, str], known: Mapping[str, Setting], faults: list[str]) -> list[Said]:
+    found: list[Said] = []
+    for variable, name in _variables(environ, PREFIX):
+        if name.lower() in known and name.isupper():
+            found.append(Said(variable, known[name.lower()], environ[variable]))
+        else:
+            faults.append(_unknown(variable, name.lower(), known))
+    return found
+
+
+def _of_a_decision_maker(environ: Mapping[str, str], known: Mapping[str, Setting], warnings: list[str]) -> list[Said]:
+    sectioned = {name: setting for name, setting in known.items() if "." in setting.name}
+    without_effect = {name.replace(".", "_"): name for name in WITHOUT_EFFECT}
+    found: list[Said] = []
+    for variable, name in _variables(environ, DM_PREFIX):
+        if not environ[variable]:
+            continue  # Gthulhu takes an empty variable for none
+        if name.lower() in sectioned and name.isupper():
+            found.append(Said(variable, sectioned[name.lower()], environ[variable]))
+        elif name.lower() in without_effect:
+            key = without_effect[name.lower()]
+            warnings.append(f"{variable}: {key} is without effect: {WITHOUT_EFFECT[key]}")
+        else:
+            warnings.append(_unknown(variable, name.lower(), sectioned))
+    return found
+
+
+def _variables(environ: Mapping[str, str], prefix: str) -> list[tuple[str, str]]:
+    found = ((variable, variable.removeprefix(prefix)) for variable in sorted(environ) if variable.startswith(prefix))
+    return [
+        (variable, name)
+        for variable, name in found
+        if variable not in _WHERE_IT_IS and not _SERVICE_LINK.fullmatch(name)
+    ]
+
+
+def _unknown(where: str, key: str, known: Iterable[str]) -> str:
+    likely = difflib.get_close_matches(key.lower(), known, n=1)
+    return f"{where}: '{key}' is not a setting" + (f"; did you mean '{likely[0]}'?" if likely else "")
