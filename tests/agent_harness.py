@@ -64,6 +64,7 @@ class FakeKernel:
     capabilities: tuple[str, ...] = ()
     wishes: list[tuple[Binding, ...]] = field(default_factory=list)
     unsure: frozenset[IntentKey] = frozenset()
+    hastened: list[tuple[tuple[Binding, ...], frozenset[TaskId]]] = field(default_factory=list)
     reverts: int = 0
     error: Exception | None = None
     _state: Mapping[IntentKey, IntentState] = field(default_factory=dict)
@@ -80,6 +81,11 @@ class FakeKernel:
             for rule in binding.rules
         }
         return Applied(self._state)
+
+    def hasten(self, bindings: Sequence[Binding], threads: Collection[TaskId]) -> int:
+        """Remember it."""
+        self.hastened.append((tuple(bindings), frozenset(threads)))
+        return len(threads)
 
     def revert(self) -> int:
         """Count it."""

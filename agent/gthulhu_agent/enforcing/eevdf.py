@@ -61,14 +61,14 @@ class Eevdf:
         self._contention = Contention(monotonic)
         self._weights = Weights(cgroups, self._memory.cgroups, self._contention)
         self._patterns = Patterns()
+        self._able: Ability | None = None
         self._state: Mapping[IntentKey, IntentState] = {}
         self._counts: Counter[str] = Counter()
         self._by_refusal: Counter[str] = Counter()
 
     def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
         """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`."""
-        matched = [(binding, match_threads(binding, self._patterns)) for binding in bindings]
-        parts = [Part(*both, placed) for both, placed in zip(matched, place(matched), strict=True)]
+        parts = self._parts(bindings)
         present = {rule.intent for binding in bindings for rule in binding.rules}
         present.update(key for binding in bindings for key in binding.ended)
         ability, why = self._ability()
@@ -98,12 +98,36 @@ class Eevdf:
         self._state = states(
             (rule for binding in bindings for rule in binding.rules),
             wishes.bound,
-            (bad for _, threads_of in matched for bad in threads_of.bad_patterns),
+            (bad for part in parts for bad in part.matched.bad_patterns),
             Outcome(threads.found, weights.found, self._cgroups.scale, ability, why),
         )
         contention = tuple(contended(cgroup).why for cgroup in self._contention.standing())
         said = (*self._said, *conditions, *contention)
         return Applied(self._state, tuple(weights.rebased), tuple(threads.drifted), said)
+
+    def hasten(self, bindings: Sequence[Binding], threads: Collection[TaskId]) -> int:
+        """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`."""
+        ability = self._able or self._ability()[0]
+        if ability is None or not threads:
+            return 0
+        parts = self._parts(bindings)
+        of_weights = weight_wishes(parts)
+        weights = self._weights.look_at_new(of_weights)
+        carriers = {part.placed.carrier: part.placed.priority for part in parts if part.placed.carrier is not None}
+        wishes = thread_wishes(
+            parts,
+            {path for path, priority in carriers.items() if not priority or self._weights.carries(path)}
+            | weights.found.keys(),
+            slices=ability.custom_slice,
+            nice=ability.nice_back,
+        )
+        writer = ThreadWriter(self._tasks, ability)
+        round_ = self._threads.look_at_new([one.wish for one in wishes.bound if one.wish.thread in threads], writer)
+        self._remember(round_, weights)
+        self._weights.write(weights)
+        self._threads.write(round_, writer)
+        self._count(round_, weights, applies=0, hastened=round_.threads_set)
+        return round_.threads_set
 
     def revert(self) -> int:
         """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`; what cannot be put back stays remembered."""
@@ -134,13 +158,20 @@ class Eevdf:
             weights_restored=counts["weights_restored"],
             refusals=self._by_refusal.total(),
             by_refusal=dict(self._by_refusal),
+            hastened=counts["hastened"],
         )
+
+    def _parts(self, bindings: Sequence[Binding]) -> list[Part]:
+        matched = [(binding, match_threads(binding, self._patterns)) for binding in bindings]
+        return [Part(*both, placed) for both, placed in zip(matched, place(matched), strict=True)]
 
     def _ability(self) -> tuple[Ability | None, tuple[Refused, ...]]:
         try:
-            return self._tasks.ability(), ()
+            self._able = self._tasks.ability()
         except OSError as error:
+            self._able = None
             return None, (refused_thread("slice", error),)
+        return self._able, ()
 
     def _look(
         self, wishes: ThreadWishes, parts: Iterable[Part], present: Collection[IntentKey], writer: ThreadWriter
@@ -208,9 +239,10 @@ class Eevdf:
             return (str(error.strerror),)
         return ()
 
-    def _count(self, threads: Round, weights: WeightRound) -> None:
+    def _count(self, threads: Round, weights: WeightRound, *, applies: int = 1, hastened: int = 0) -> None:
         self._counts.update(
-            applies=1,
+            applies=applies,
+            hastened=hastened,
             threads_set=threads.threads_set,
             threads_restored=threads.restored,
             weights_set=weights.weights_set,

@@ -58,15 +58,21 @@ class Lineage:
 
     def _relatives(self, thread: TaskId, pid: int, cgroup: str) -> Iterator[ThreadRecord]:
         yield from self._by_process.get(pid, ())
-        ancestor = self._tasks.parent(thread.tid)
-        for _ in range(_DEEPEST):
-            if ancestor <= 1:
-                break
+        for ancestor in ancestry(thread.tid, self._tasks):
             yield from self._by_process.get(ancestor, ())
-            ancestor = self._tasks.parent(ancestor)
         for record in self._by_cgroup.get(cgroup, ()):
             if self._tasks.start(record.id.tid) != record.id.start:
                 yield record
+
+
+def ancestry(pid: int, tasks: Tasks) -> Iterator[int]:
+    """``pid``'s parent, and so on upwards; without the first process, of which everything descends."""
+    ancestor = tasks.parent(pid)
+    for _ in range(_DEEPEST):
+        if ancestor <= 1:
+            break
+        yield ancestor
+        ancestor = tasks.parent(ancestor)
 
 
 def _ours(held: Held | None, now: int) -> Held | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.matching import Taken, match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
@@ -40,6 +41,10 @@ class MeasureOnly:
         self._state = {key: self._seen(taken, bad.get(key)) for key, taken in held.items()}
         self._applies += 1
         return Applied(self._state)
+
+    def hasten(self, bindings: Sequence[Binding], threads: Collection[TaskId]) -> int:  # noqa: ARG002 - it sets nothing
+        """Nothing is ever set."""
+        return 0
 
     def revert(self) -> int:
         """Nothing was ever changed."""

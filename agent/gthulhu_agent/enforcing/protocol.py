@@ -70,6 +70,8 @@ class EnforcerStats:
     weights_restored: int = 0
     refusals: int = 0
     by_refusal: Mapping[str, int] = field(default_factory=dict)
+    hastened: int = 0
+    """threads that were set between two applies"""
 
 
 class Enforcer(Protocol):
@@ -90,6 +92,18 @@ class Enforcer(Protocol):
             bindings: the whole wish.
             unsure: intents that still stand, where not everything that runs could be read. What they hold and the
                 bindings do not show is left as it is: not seen is not gone.
+        """
+        ...
+
+    def hasten(self, bindings: Sequence[Binding], threads: Collection[TaskId]) -> int:
+        """Let new ``threads`` run as told before the next :meth:`apply`; how many were set.
+
+        It puts nothing back, forgets nothing and takes no state: what else has changed is the next apply's. A weight
+        that nothing carries yet is set where a binding asks for it.
+
+        Args:
+            bindings: whole pods and units, so that what carries a weight is judged by all that is in them.
+            threads: those of the bindings that are new, or that say something else than before.
         """
         ...
 

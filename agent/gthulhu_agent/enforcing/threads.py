@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.deciding import Wish, born_record, decide, put_back, reached, settled, stands
-from gthulhu_agent.enforcing.lineage import Lineage
+from gthulhu_agent.enforcing.lineage import Lineage, ancestry
 from gthulhu_agent.enforcing.protocol import Refused
 from gthulhu_agent.enforcing.records import ThreadRecord
 from gthulhu_agent.enforcing.refusing import not_remembered, refused_thread
@@ -103,6 +103,24 @@ class Threads:
                 record = _born(wish, now, family)
             decided.append((wish, now, record))
         for wish, now, record in decided:
+            self._decide(wish, now, record, done)
+        return done
+
+    def look_at_new(self, wishes: Sequence[Wish], writer: ThreadWriter) -> Round:
+        """Decide for each wished thread, and judge nobody else by it: at the cost of these threads alone."""
+        done = Round()
+        family = Lineage(self._family_records(wishes), self._tasks) if self._records else None
+        for wish in wishes:
+            try:
+                now = writer.read(wish.thread.tid)
+            except OSError as error:
+                done.found[wish.thread] = Found(None, (refused_thread("slice", error),))
+                continue
+            if now is None:
+                continue
+            record = self._records.get(wish.thread)
+            if record is None and family is not None and now.policy in FAIR:
+                record = _born(wish, now, family)
             self._decide(wish, now, record, done)
         return done
 
@@ -203,6 +221,13 @@ class Threads:
         self._adopt(orphans, members, writer, done)
         for thread in dead:
             del self._records[thread]
+
+    def _family_records(self, wishes: Sequence[Wish]) -> list[ThreadRecord]:
+        """The records that :class:`Lineage` could ask about ``wishes``; of thousands they are a few."""
+        cgroups = {wish.cgroup for wish in wishes if wish.cgroup}
+        processes = {wish.pid for wish in wishes}
+        processes |= {pid for child in tuple(processes) for pid in ancestry(child, self._tasks)}
+        return [record for record in self._records.values() if record.cgroup in cgroups or record.pid in processes]
 
     def _records_of(self, present: Collection[IntentKey], held: Collection[TaskId]) -> Iterable[ThreadRecord]:
         return (record for record in self._records.values() if record.id in held or not _is_orphaned(record, present))

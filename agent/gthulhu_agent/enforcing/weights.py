@@ -93,6 +93,28 @@ class Weights:
                 self._decide(path, inode, now, wish, done)
         return done
 
+    def look_at_new(self, wishes: Mapping[str, WeightWish]) -> WeightRound:
+        """Decide for those wished cgroups that carry nothing yet; the others stay as the last whole look left them."""
+        done = WeightRound()
+        for path, wish in wishes.items():
+            former = self._records.get(path)
+            try:
+                inode = self._cgroups.inode(path)
+                if former is not None and former.inode == inode:
+                    continue
+                now = self._cgroups.read(path)
+            except OSError as error:
+                done.refuse(path, refused_weight(path, error))
+                continue
+            if now is not None and inode is not None:
+                self._remember(path, None)  # of a former cgroup of the same path
+                self._decide(path, inode, now, wish, done)
+        return done
+
+    def carries(self, path: str) -> bool:
+        """Whether a weight of ours is remembered for ``path``."""
+        return path in self._records
+
     def abandon(self, done: WeightRound, error: OSError) -> None:
         """Drop those writes that the journal would have to know and cannot."""
         dropped = [write for write in done.writes if write.during != write.former]
