@@ -13,7 +13,7 @@ from gthulhu_agent.statedir import Running
 
 _SECONDS = 60.0
 _UNIX = "unix:"
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what it listens on, not what we open
+_ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what it listens on, not what we open
 _MAX_ANSWER = 1024 * 1024
 
 

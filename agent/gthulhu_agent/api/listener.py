@@ -8,9 +8,11 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gthulhu_agent.errors import AgentError, AlreadyRunning, UsageError
 
@@ -20,6 +22,9 @@ _UNIX_PATH_MAX = 107
 """Bytes of sun_path without its NUL (unix(7))."""
 _PORT_MAX = 65535
 _PROBE_SECONDS = 2.0
+_EVERYWHERE = "*"
+"""Every address of this machine: what Go makes of ``:8080``."""
+_NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ def _listen_tcp(address: str, *, secret: bool) -> Listener:
         raise UsageError(f"listen: {address!r} is not ADDRESS:PORT, [IPV6]:PORT or unix:/path")
     host = match[1] or match[2]
     try:
-        found = socket.getaddrinfo(host, int(match[3]), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        name = None if host == _EVERYWHERE else host
+        found = socket.getaddrinfo(name, int(match[3]), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, OverflowError, UnicodeError) as error:
         raise UsageError(f"listen: {address!r} cannot be resolved: {error}") from error
     targets = list(dict.fromkeys((family, place) for family, _, _, _, place in found))
@@ -76,18 +82,35 @@ def _listen_tcp(address: str, *, secret: bool) -> Listener:
             f"listen: {address} can be reached from other machines, and there is no secret",
             cure="name a --secret-file, or listen on 127.0.0.1 or on a Unix socket",
         )
+    try:
+        opened = _bind_all(targets, either=host == _EVERYWHERE)
+    except OSError as error:
+        raise _cannot(address, error) from error
+    port = opened[0].getsockname()[1]
+    return Listener(tuple(opened), f"{address.rpartition(':')[0]}:{port}", loopback=loopback)
+
+
+def _bind_all(targets: Sequence[tuple[int, tuple[Any, ...]]], *, either: bool) -> list[socket.socket]:
+    """All of ``targets`` with one port; with ``either`` those of a family that this machine does not have are left."""
     opened: list[socket.socket] = []
+    missing: OSError | None = None
     try:
         for family, place in targets:
             # Port 0 is whatever the first address got, the same for all.
             port = opened[0].getsockname()[1] if opened else place[1]
-            opened.append(_bind_tcp(family, (place[0], port, *place[2:])))
-    except OSError as error:
+            try:
+                opened.append(_bind_tcp(family, (place[0], port, *place[2:])))
+            except OSError as error:
+                if not either or error.errno not in _NO_SUCH_FAMILY:
+                    raise
+                missing = error
+        if missing is not None and not opened:
+            raise missing
+    except OSError:
         for one in opened:
             one.close()
-        raise _cannot(address, error) from error
-    port = opened[0].getsockname()[1]
-    return Listener(tuple(opened), f"{address.rpartition(':')[0]}:{port}", loopback=loopback)
+        raise
+    return opened
 
 
 def _bind_tcp(family: int, place: object) -> socket.socket:

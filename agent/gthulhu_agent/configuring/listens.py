@@ -55,7 +55,7 @@ def go_address(host: str) -> str:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:,\s]*):(\d{1,5})", host)
     if match is None:
         raise ValueError(host)
-    return f"{match[1] or '0.0.0.0'}:{int(match[2])}"  # noqa: S104 - what ":8080" means where it was written
+    return f"{match[1] or '*'}:{int(match[2])}"
 
 
 def _listen(value: object) -> Listen:
