@@ -125,5 +125,5 @@ class Handlers:
 
     async def get_metrics(self, call: Call) -> Answer:
         """Everything that is counted."""
-        body, content_type = self._metrics.render(call.accept)
+        body, content_type = await self._metrics.render(call.accept)
         return Answer(200, body, content_type)

@@ -1,25 +1,32 @@
 """What the agent counts, as Prometheus and OpenMetrics read it.
 
-Units are base units, counters never go down, and no label has values that somebody outside can choose: routes are
-those of the table, methods those of HTTP, and pods and policies are told by ``GET /v1/state``, not here.
+Our units are base units, counters never go down, and no label grows without bound: routes are those of the table,
+methods those of HTTP, pods as many as are measured and only while they run; policies are told by ``GET /v1/state``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from gthulhu_agent import __version__
-from gthulhu_agent.state import ConditionKind
+from gthulhu_agent.metrics import pods
+from gthulhu_agent.metrics.agent import AgentCollector
+from gthulhu_agent.metrics.events import EventsCollector
+from gthulhu_agent.metrics.families import PREFIX
+from gthulhu_agent.metrics.scheduler import SchedulerCollector
 
 if TYPE_CHECKING:
     from gthulhu_agent.agent import Agent
+    from gthulhu_agent.discovery.events.event import Events
+    from gthulhu_agent.legacy.metricset import MetricSets
+    from gthulhu_agent.usage.meter import Meter
 
-PREFIX = "gthulhu_agent"
 _METHODS = frozenset({"GET", "PUT", "POST"})
 _CALL_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _PASS_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -57,9 +64,36 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._logins = Counter(
+            f"{PREFIX}_logins",
+            "Requests for a token, by what became of them.",
+            ("result",),
+            registry=self._registry,
+        )
+        self._certificates = Gauge(
+            f"{PREFIX}_certificate_expiry_timestamp_seconds",
+            "When the certificate that is served ends to be valid.",
+            ("certificate",),
+            registry=self._registry,
+        )
+        self._usage: tuple[Agent, Meter, pods.ManagedPods] | None = None
+        self._rendering = asyncio.Lock()
+
     def watch(self, agent: Agent) -> None:
         """Tell of ``agent`` too, each time anew."""
-        self._registry.register(_AgentCollector(agent))
+        self._registry.register(AgentCollector(agent))
+
+    def watch_usage(self, agent: Agent, meter: Meter) -> None:
+        """Tell what pods use, too."""
+        self._usage = agent, meter, pods.ManagedPods()
+
+    def watch_events(self, events: Events | None) -> None:
+        """Tell what the kernel told; None where it is only looked at."""
+        self._registry.register(EventsCollector(events))
+
+    def watch_reports(self, reports: MetricSets, machine_id: str) -> None:
+        """Tell what the node's scheduler reported last, of the machine ``machine_id``."""
+        self._registry.register(SchedulerCollector(reports, machine_id))
 
     def call(self, route: str, method: str, status: int, seconds: float) -> None:
         """An API call was answered."""
@@ -74,83 +108,41 @@ class Metrics:
         """A connection was refused: ``full`` or ``malformed``."""
         self._rejected.labels(reason).inc()
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """The text that a scraper which sent ``accept`` reads, and its content type."""
+    def login(self, result: str) -> None:
+        """Somebody asked for a token: ``issued``, or why there was none, of a closed list."""
+        self._logins.labels(result).inc()
+
+    def certificate(self, which: str, expires_at: float) -> None:
+        """The certificate ``which``, a name of ours, is valid until ``expires_at``, Unix seconds."""
+        self._certificates.labels(which).set(expires_at)
+
+    async def render(self, accept: str) -> tuple[bytes, str]:
+        """The text that a scraper which sent ``accept`` reads, and its content type.
+
+        It is put together in a thread, one page at a time: a thousand pods are three megabytes of text.
+        """
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # it compares whatever stands behind version= with numbers
             encode, content_type = choose_encoder("")
-        return encode(self._registry), content_type
+        async with self._rendering:
+            page = _Page(chain(list(self._registry.collect()), self._pods()))
+            return await asyncio.get_running_loop().run_in_executor(None, encode, page), content_type
+
+    def _pods(self) -> Iterator[Metric]:
+        if self._usage is None:
+            return iter(())
+        agent, meter, managed = self._usage
+        meter.looked_at()
+        return pods.collect(meter, managed.of(agent.held, agent.node))
 
 
-class _AgentCollector:
-    """Reads the agent when it is asked, so nothing has to be kept in step."""
+class _Page:
+    """What an encoder asks of a registry."""
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    def __init__(self, families: Iterator[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        agent = self._agent
-        info = InfoMetricFamily(f"{PREFIX}_build", "Version of the agent and the enforcer that it runs with.")
-        info.add_metric([], {"version": __version__, "enforcer": agent.engine.enforcer.name})
-        yield info
-        yield _gauge("generation", "Generation of the set that holds.", agent.held.generation)
-        yield _gauge("intents", "Intents of the set that holds.", len(agent.held.intents))
-        conditions = GaugeMetricFamily(f"{PREFIX}_condition", "1 while the condition stands.", labels=["type"])
-        for kind in ConditionKind:
-            conditions.add_metric([kind.value], float(kind in agent.conditions))
-        yield conditions
-        yield _gauge("ready", "1 while nothing stands in the way.", float(not agent.conditions.blocking))
-        yield from self._pushes()
-        yield from self._passes()
-        yield from self._enforcer()
-
-    def _pushes(self) -> Iterator[Metric]:
-        tally = self._agent.pushes
-        pushes = CounterMetricFamily(
-            f"{PREFIX}_pushes", "Sets that arrived, by what became of them.", labels=["result"]
-        )
-        pushes.add_metric(["taken"], tally.taken)
-        pushes.add_metric(["repeated"], tally.repeated)
-        for code, count in sorted(tally.refused.items()):
-            pushes.add_metric([code], count)
-        yield pushes
-
-    def _passes(self) -> Iterator[Metric]:
-        tally, last = self._agent.engine.tally, self._agent.engine.last
-        yield _counter("pass_failures", "Passes that ended in an error.", tally.failures)
-        yield _counter("weights_rebased", "Weights scaled anew after their owner wrote them.", tally.rebased)
-        yield _counter("threads_drifted", "Threads set again after somebody else changed them.", tally.drifted)
-        if last is None:
-            return
-        yield _gauge("last_pass_timestamp_seconds", "When the last pass began.", last.at)
-        states = list(last.states.values())
-        yield _gauge("threads_held", "Threads that intents hold.", sum(state.threads for state in states))
-        yield _gauge("intents_enforced", "Intents whose every thread runs as told.", sum(s.enforced for s in states))
-        yield _gauge("pods", "Pods that run on this node.", len(last.snapshot.pods))
-        yield _gauge("processes", "Processes that were looked at.", sum(1 for _ in last.snapshot.processes()))
-
-    def _enforcer(self) -> Iterator[Metric]:
-        last = self._agent.engine.last
-        if last is None:
-            return
-        stats = last.stats
-        yield _counter("enforcer_applies", "Times that the enforcer was told the whole wish.", stats.applies)
-        yield _counter("enforcer_threads_set", "Threads whose values were set.", stats.threads_set)
-        yield _counter("enforcer_threads_restored", "Threads put back as they were.", stats.threads_restored)
-        yield _counter("enforcer_weights_set", "cgroup weights that were set.", stats.weights_set)
-        yield _counter("enforcer_weights_restored", "cgroup weights put back as they were.", stats.weights_restored)
-        refusals = CounterMetricFamily(
-            f"{PREFIX}_enforcer_refusals", "What the kernel did not take, by what it was.", labels=["what"]
-        )
-        for what, count in sorted(stats.by_refusal.items()):
-            refusals.add_metric([what], count)
-        yield refusals
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
-
-
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(f"{PREFIX}_{name}", text, value=value)
+        """The families, once."""
+        return self._families
