@@ -3,8 +3,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest --timeout 300
 
-.PHONY: help setup demo check test test-fast test-nightly fuzz schemas \
-	bench-plan bench-fanout bench-eevdf bench-discovery clean
+.PHONY: help setup bpf demo check test test-fast test-nightly fuzz schemas \
+	contract bench-plan bench-fanout bench-eevdf bench-discovery clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -13,7 +13,15 @@ help: ## this list
 setup: ## make .venv with gthulhu-reconcile and gthulhu-agent
 	@sh scripts/setup
 
-demo: setup ## the main job on this machine: policy, plan, push, and what changed in the kernel
+bpf: ## compile the kernel's part of the agent (clang >= 16; as root it is installed)
+	@sh scripts/bpf
+
+# For what works without it too; GTHULHU_REQUIRE_ALL=1 makes it a must.
+.PHONY: bpf-if-possible
+bpf-if-possible:
+	@sh scripts/bpf --if-possible
+
+demo: setup bpf-if-possible ## the main job on this machine: policy, plan, push, and what changed in the kernel
 	@$(BIN)/python -m demo.run
 
 check: setup ## ruff, mypy strict, import-linter, drift of schemas and generated docs
@@ -26,7 +34,7 @@ check: setup ## ruff, mypy strict, import-linter, drift of schemas and generated
 schemas: setup ## write schemas/ and the generated docs anew
 	@sh scripts/generate --write
 
-test: check ## all tests; fuzzing and the soak included
+test: check bpf-if-possible ## all tests; fuzzing and the soak included
 	$(PYTEST)
 	$(MAKE) fuzz
 
@@ -54,6 +62,12 @@ bench-eevdf: setup ## what slice, weight and nice do on this kernel
 
 bench-discovery: setup ## finding 10,000 processes, beside a walk over /proc
 	$(BIN)/python benchmarks/discovery.py $(BENCH)
+
+API ?= dm
+contract: ## tables of requests and answers against URL=… [API=dm|bss] [PUBLIC_KEY=FILE|TOKEN=…] [ARGS=…]
+	@test -n "$(URL)" || { echo 'make contract URL=http://HOST:PORT [API=dm|bss] [PUBLIC_KEY=FILE|TOKEN=…] [ARGS=…]' >&2; exit 64; }
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/python -m contract "$(URL)" --api "$(API)" $(if $(PUBLIC_KEY),--public-key "$(PUBLIC_KEY)") $(if $(TOKEN),--token "$(TOKEN)") $(ARGS)
 
 clean: ## take away what make made
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
