@@ -13,9 +13,10 @@ import structlog
 from gthulhu_agent.accepting import Outcome, judge
 from gthulhu_agent.engine import Clock, Engine
 from gthulhu_agent.errors import NotStored
+from gthulhu_agent.legacy.received import Received
 from gthulhu_agent.state import ConditionKind, Conditions, Held
 from gthulhu_agent.store import DesiredStore
-from gthulhu_wire.intents import DesiredSet
+from gthulhu_wire.intents import DesiredSet, digest
 from gthulhu_wire.refusals import Refusal
 
 _PROBE_INTERVAL = 10.0
@@ -61,6 +62,11 @@ class Agent:
         self._known = True
         self._lock = asyncio.Lock()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    @property
+    def known(self) -> bool:
+        """Whether what is held is what was accepted last; unknown is not empty."""
+        return self._known
 
     @property
     def damaged(self) -> bool:
@@ -118,9 +124,19 @@ class Agent:
         try:
             return await asyncio.shield(asyncio.ensure_future(self._push(pushed, digest, adopt=adopt)))
         except Refused as refused:
-            self.pushes.refused[refused.code] = self.pushes.refused.get(refused.code, 0) + 1
-            _log.warning("refused a set", code=refused.code.value, owner=pushed.owner, why=str(refused))
+            self._count(refused, pushed)
             raise
+
+    async def replace(self, build: Callable[[Held], tuple[DesiredSet, Received]], *, adopt: bool = False) -> Held:
+        """Take the set that ``build`` makes of what is held, and keep what it was made from beside it.
+
+        For clients that know no generations: what is held is read, changed and stored in one go, so two of them never
+        build on the same. What changes nothing is acknowledged and not written again. ``build`` may take its time.
+
+        Raises:
+            Refused: another owner holds this node, or it could not be stored; what held still holds.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._replace(build, adopt=adopt)))
 
     async def revert(self) -> tuple[int, str]:
         """Put everything back and keep hands off until :meth:`resume`; things put back, and a warning or ''.
@@ -171,17 +187,45 @@ class Agent:
                 return self.held
             former, now = self.held, self.clock.now
             held = await self._on_disk(lambda: former.followed_by(pushed, digest, now))
-            await self._save(held)
-            if former.owner not in ("", held.owner):
-                _log.warning("adopted", former=former.owner, owner=held.owner)
-            self.held = held
-            self._known = True
-            self.pushes.taken += 1
-            self.conditions.clear(ConditionKind.STORE_DAMAGED)
-            self.engine.hold(held)
-            self._decide_touching()
-            _log.info("took a set", **held.summary())
-            return held
+            return await self._take(held)
+
+    async def _replace(self, build: Callable[[Held], tuple[DesiredSet, Received]], *, adopt: bool) -> Held:
+        async with self._lock:
+            former, now = self.held, self.clock.now
+
+            def follow() -> tuple[DesiredSet, Held]:
+                pushed, received = build(former)
+                return pushed, former.followed_by(pushed, digest(pushed.intents), now, received)
+
+            pushed, held = await self._on_disk(follow)
+            verdict = judge(former, pushed, held.digest, adopt=adopt)
+            if isinstance(verdict, Refusal):
+                refused = self._no(verdict, pushed)
+                self._count(refused, pushed)
+                raise refused
+            same = (held.owner, held.digest, held.received) == (former.owner, former.digest, former.received)
+            if same and not self.damaged:
+                self.pushes.repeated += 1
+                return former
+            return await self._take(held)
+
+    async def _take(self, held: Held) -> Held:
+        former = self.held
+        await self._save(held)
+        if former.owner not in ("", held.owner):
+            _log.warning("adopted", former=former.owner, owner=held.owner)
+        self.held = held
+        self._known = True
+        self.pushes.taken += 1
+        self.conditions.clear(ConditionKind.STORE_DAMAGED)
+        self.engine.hold(held)
+        self._decide_touching()
+        _log.info("took a set", **held.summary())
+        return held
+
+    def _count(self, refused: Refused, pushed: DesiredSet) -> None:
+        self.pushes.refused[refused.code] = self.pushes.refused.get(refused.code, 0) + 1
+        _log.warning("refused a set", code=refused.code.value, owner=pushed.owner, why=str(refused))
 
     async def _save(self, held: Held) -> None:
         try:

@@ -15,18 +15,20 @@ from gthulhu_agent.legacy.received import Received, ReceivedIntent, ReceivedNode
 from gthulhu_agent.state import Held
 from gthulhu_agent.store import DesiredStore
 from gthulhu_wire.dialects import Dialect
-from gthulhu_wire.intents import digest
+from gthulhu_wire.intents import CommandOn, digest
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 number = st.integers(-(2**63), 2**63 - 1)
 pairs = st.lists(st.tuples(text, text), max_size=3).map(tuple)
+on = st.sampled_from(CommandOn)
 received = st.builds(
     Received,
-    st.lists(st.builds(ReceivedIntent, text, text, text, text, text, number, number, pairs), max_size=5).map(tuple),
-    st.lists(st.builds(ReceivedNodeIntent, text, text, text, number, number), max_size=5).map(tuple),
+    st.lists(st.builds(ReceivedIntent, text, text, text, text, text, number, number, pairs, on), max_size=5).map(tuple),
+    st.lists(st.builds(ReceivedNodeIntent, text, text, text, number, number, on), max_size=5).map(tuple),
     st.lists(
         st.builds(ReceivedStrategy, st.booleans(), st.integers(0, 2**64 - 1), number, pairs, text), max_size=5
     ).map(tuple),
+    st.sampled_from(Dialect),
     st.sampled_from(Dialect),
     st.booleans(),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gthulhu_wire.dialects import Dialect
+from gthulhu_wire.intents import CommandOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class ReceivedIntent:
         priority: on the scale of the dialect it came in.
         execution_time: nanoseconds; a negative one is kept and means none.
         labels: of the pod, sorted by key.
+        command_on: what the pattern is matched against, where a client of ours says so; upstream's is the comm.
     """
 
     pod_name: str = ""
@@ -26,6 +28,7 @@ class ReceivedIntent:
     priority: int = 0
     execution_time: int = 0
     labels: tuple[tuple[str, str], ...] = ()
+    command_on: CommandOn = CommandOn.COMM
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class ReceivedNodeIntent:
     command_regex: str = ""
     priority: int = 0
     execution_time: int = 0
+    command_on: CommandOn = CommandOn.COMM
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Received:
     node_intents: tuple[ReceivedNodeIntent, ...] = ()
     strategies: tuple[ReceivedStrategy, ...] = ()
     dialect: Dialect = Dialect.KERNEL
-    """Of ``intents`` and ``node_intents``; strategies have Dialect.BOOL."""
+    """Of ``intents``; strategies have Dialect.BOOL."""
+    node_dialect: Dialect = Dialect.KERNEL
+    """Of ``node_intents``: another listener may have taken them."""
     node_intents_sent: bool = False
     """Whether node intents were ever sent or deleted: until then their Merkle root is empty, as upstream's is."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gthulhu_agent.legacy.received import Received, ReceivedIntent, ReceivedNodeIntent, ReceivedStrategy
 from gthulhu_wire.dialects import Dialect
+from gthulhu_wire.intents import CommandOn
 
 LINE_MAX = 64 * 1024 * 1024
 """A row comes from a request of at most 32 MiB; escaping a control character takes more bytes than it had there."""
@@ -25,6 +26,7 @@ def head(received: Received) -> dict[str, object]:
         "nodeIntents": len(received.node_intents),
         "strategies": len(received.strategies),
         "dialect": received.dialect.value,
+        "nodeDialect": received.node_dialect.value,
         "nodeIntentsSent": received.node_intents_sent,
     }
 
@@ -41,9 +43,12 @@ def write(received: Received) -> Iterator[str]:
             one.priority,
             one.execution_time,
             one.labels,
+            one.command_on.value,
         )
     for node in received.node_intents:
-        yield _row(node.policy_id, node.node_id, node.command_regex, node.priority, node.execution_time)
+        yield _row(
+            node.policy_id, node.node_id, node.command_regex, node.priority, node.execution_time, node.command_on.value
+        )
     for said in received.strategies:
         yield _row(said.priority, said.execution_time, said.pid, said.selectors, said.command_regex)
 
@@ -59,6 +64,7 @@ def read(head: Mapping[str, object], lines: Callable[[int], Iterable[bytes]]) ->
         node_intents=_all(_node_intent, head["nodeIntents"], lines),
         strategies=_all(_strategy, head["strategies"], lines),
         dialect=Dialect(str(head["dialect"])),
+        node_dialect=Dialect(str(head["nodeDialect"])),
         node_intents_sent=bool(head["nodeIntentsSent"]),
     )
 
@@ -74,11 +80,15 @@ def _all(make: Callable[[list[Any]], _T], count: object, lines: Callable[[int], 
 
 
 def _intent(row: list[Any]) -> ReceivedIntent:
-    return ReceivedIntent(*row[:-1], labels=_pairs(row[-1]))
+    name, uid, node, namespace, regex, priority, execution_time, labels, command_on = row
+    return ReceivedIntent(
+        name, uid, node, namespace, regex, priority, execution_time, _pairs(labels), CommandOn(command_on)
+    )
 
 
 def _node_intent(row: list[Any]) -> ReceivedNodeIntent:
-    return ReceivedNodeIntent(*row)
+    policy, node, regex, priority, execution_time, command_on = row
+    return ReceivedNodeIntent(policy, node, regex, priority, execution_time, CommandOn(command_on))
 
 
 def _strategy(row: list[Any]) -> ReceivedStrategy:
