@@ -197,6 +197,10 @@ class Engine:
             self._looking = asyncio.create_task(self.pass_once())
         await asyncio.shield(self._looking)
 
+    async def between(self, call: Callable[[], _T]) -> _T:
+        """Run ``call`` in the enforcer's thread, between passes. It has to be short: new processes wait for it."""
+        return await self._in_thread(call)
+
     async def revert(self) -> int:
         """Put back everything that the enforcer changed, after the pass that runs; the number of things put back."""
         self.touch(False)
