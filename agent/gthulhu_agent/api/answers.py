@@ -18,6 +18,7 @@ STATUS: Mapping[Refusal, int] = {
     Refusal.FOREIGN_OWNER: 409,
     Refusal.STALE_GENERATION: 409,
     Refusal.TOO_LARGE: 413,
+    Refusal.TOO_MANY: 429,
     Refusal.INTERNAL: 500,
     Refusal.BUSY: 503,
     Refusal.NOT_STORED: 507,

@@ -40,7 +40,7 @@ def _headers(code: Refusal, allowed: Sequence[str]) -> Mapping[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="gthulhu-agent"'}
         case Refusal.METHOD_NOT_ALLOWED:
             return {"Allow": ", ".join(allowed)}
-        case Refusal.BUSY:
+        case Refusal.BUSY | Refusal.TOO_MANY:
             return {"Retry-After": "1"}
         case _:
             return {}
