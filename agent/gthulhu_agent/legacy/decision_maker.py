@@ -26,8 +26,8 @@ from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.intents import DesiredSet
 from gthulhu_wire.refusals import Refusal
 
-Reach = Callable[[Sequence[ReceivedStrategy]], tuple[Reached, ...]]
-"""Finds the pods of strategies, in their order. Called in any thread, so over values that do not change."""
+Reach = Callable[[Received], tuple[Reached, ...]]
+"""Finds the pods of the strategies, in their order. Called in any thread, so over values that do not change."""
 Change = Callable[[Received], Received]
 
 _NONE = Translation()
@@ -214,7 +214,7 @@ class DecisionMaker:
     def _surroundings(self, received: Received) -> Surroundings:
         last = self.agent.engine.last
         known = {} if last is None else {pod.uid: pod.namespace for pod in last.snapshot.pods if pod.namespace}
-        return Surroundings(self.agent.node, self._protected, known, self.reach(received.strategies))
+        return Surroundings(self.agent.node, self._protected, known, self.reach(received))
 
     async def _current(self) -> Pass:
         engine = self.agent.engine
@@ -233,5 +233,5 @@ class DecisionMaker:
         return next((process.comm for process in last.snapshot.processes() if process.id.tid == pid), None)
 
 
-def _nowhere(_strategies: Sequence[ReceivedStrategy]) -> tuple[Reached, ...]:
+def _nowhere(_received: Received) -> tuple[Reached, ...]:
     return ()
