@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gthulhu_agent import __version__
+from gthulhu_agent.configuring.naming import named
 from gthulhu_agent.errors import AgentError, UsageError
 from gthulhu_agent.settings import PREFIX, SETTINGS, Settings, load
 
@@ -35,8 +35,7 @@ def _with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def _settings(config: str | None, options: dict[str, object]) -> Settings:
-    file = config or os.environ.get(f"{PREFIX}CONFIG")
-    return load(file=Path(file) if file else None, environ=os.environ, options=options)
+    return load(file=named(config, os.environ), environ=os.environ, options=options)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,6 +55,7 @@ def _serve(config: str | None, **options: object) -> None:
     from gthulhu_agent import logs, service  # noqa: PLC0415 - the server's libraries, which other commands do without
 
     logs.configure(level=settings.log_level, style=settings.log_format)
+    logs.tell_of_settings(settings.warnings)
     service.serve(settings)
 
 
@@ -86,14 +86,15 @@ def _resume(config: str | None, **options: object) -> None:
 
 @cli.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of text.")
-def _doctor(as_json: bool) -> int:
+@click.option("--config", metavar="FILE", help="TOML file of settings to look at too, as serve finds it.")
+def _doctor(as_json: bool, config: str | None) -> int:
     """Say what this kernel and this user's rights allow, and the cure for what is missing.
 
-    Exit code 1 where the node cannot be seen, or no enforcer has all that it needs.
+    Exit code 1 where the node cannot be seen, no enforcer has all that it needs, or the settings would not do.
     """
-    from gthulhu_agent import diagnosis  # noqa: PLC0415 - it loads native code and tries the kernel
+    from gthulhu_agent import diagnosis, settingsdoctor  # noqa: PLC0415 - they load native code and try the kernel
 
-    checks = diagnosis.examine()
+    checks = (*diagnosis.examine(), *settingsdoctor.examine(config, os.environ))
     click.echo(diagnosis.as_json(checks) if as_json else diagnosis.as_text(checks, colour=sys.stdout.isatty()))
     return 0 if diagnosis.sound(checks) else 1
 

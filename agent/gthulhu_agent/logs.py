@@ -44,3 +44,10 @@ def configure(*, level: str, style: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def tell_of_settings(warnings: tuple[str, ...]) -> None:
+    """Warn of what was set and does not do what its author may expect."""
+    log = structlog.stdlib.get_logger("gthulhu_agent")
+    for warning in warnings:
+        log.warning("a setting does not do what was said", setting=warning)

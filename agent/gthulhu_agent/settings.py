@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gthulhu_agent.configuring.checks import Checks
 from gthulhu_agent.configuring.decision_maker import SECTIONED
 from gthulhu_agent.configuring.listens import Listen
 from gthulhu_agent.configuring.own import OWN
-from gthulhu_agent.configuring.said import PREFIX, Said, from_environment, from_file
+from gthulhu_agent.configuring.said import PREFIX, Said, from_environment, from_file, from_others
 from gthulhu_agent.configuring.setting import Setting
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import SecretText
@@ -74,6 +75,17 @@ class Settings:
     bss_kubernetes_ca_file: Path | None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """The settings that give callers a way to prove who they are; none: whoever reaches the agent steers it."""
+        ways = {
+            "secret_file": self.secret_file is not None,
+            "token.clients": self.token_enable and self.token_clients is not None,
+            "mtls.clients": self.mtls_enable and bool(self.mtls_clients),
+            "compat.public_key_login": self.token_enable and self.compat_public_key_login,
+        }
+        return tuple(name for name, open_ in ways.items() if open_)
+
 
 def load(*, file: Path | None, environ: Mapping[str, str], options: Mapping[str, object]) -> Settings:
     """The settings in force; an option that is None was not given.
@@ -85,20 +97,24 @@ def load(*, file: Path | None, environ: Mapping[str, str], options: Mapping[str,
     warnings: list[str] = []
     by_field = {setting.field: setting for setting in SETTINGS}
     said = [
+        *from_others(environ, SETTINGS),
         *(from_file(file, BY_NAME, faults, warnings) if file else ()),
         *from_environment(environ, by_field, faults, warnings),
         *(Said(by_field[name].option, by_field[name], value) for name, value in options.items() if value is not None),
     ]
     values: dict[str, Any] = {setting.field: setting.default(environ) for setting in SETTINGS if not setting.fills}
-    given: dict[str, Any] = {}
+    read: dict[str, tuple[Said, Any]] = {}
     for one in said:
         try:
-            given[one.setting.field] = one.value(environ)
-        except (ValueError, TypeError):
-            faults.append(one.fault())
+            read[one.setting.field] = one, one.value(environ)
+        except (ValueError, TypeError) as error:
+            faults.append(one.fault(error))
+    # What a setting fills is what it fills only where nothing sets that itself.
+    for one, value in sorted(read.values(), key=lambda pair: not pair[0].setting.fills):
+        values[one.setting.fills or one.setting.field] = value
+    checks = Checks(values, {name: one for name, (one, _) in read.items()})
+    if not faults:
+        faults.extend(checks.faults())
     if faults:
         raise UsageError("\n".join(faults), cure="docs/agent.md lists every setting")
-    # What a setting fills is what it fills only where nothing sets that itself.
-    values |= {by_field[name].fills: value for name, value in given.items() if by_field[name].fills}
-    values |= {name: value for name, value in given.items() if not by_field[name].fills}
-    return Settings(**values, warnings=tuple(warnings))
+    return Settings(**values, warnings=(*warnings, *checks.warnings()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -19,22 +21,31 @@ _MOST_TRIES = 256
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key, with its section and a dot before it where it is in one; ``where`` is ``file:line:column``."""
+    """One key, with its section and a dot before it where it is in one.
+
+    Attributes:
+        where: ``file:line:column``.
+        exposed: whether others may read the file.
+    """
 
     where: str
     key: str
     value: object
+    exposed: bool = False
 
 
 def read(path: Path, sections: Collection[str] = ()) -> tuple[Entry, ...]:
     """The keys of ``path``, in its order; those of a table that is in ``sections`` one by one.
 
     Raises:
-        UsageError: the file cannot be read, or is not TOML.
+        UsageError: the file cannot be read, others may write to it, or it is not TOML.
     """
     try:
         with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
             data = stream.read(_MAX_BYTES + 1)
+        if mode & stat.S_IWOTH:
+            raise UsageError(f"{path}: everybody may write to it", cure=f"chmod o-w {path}")
         if len(data) > _MAX_BYTES:
             raise UsageError(f"{path}: more than {_MAX_BYTES} bytes; that is no settings file")
         # As tomllib does when it reads a file; columns then count characters of the line as people see it.
@@ -46,8 +57,10 @@ def read(path: Path, sections: Collection[str] = ()) -> tuple[Entry, ...]:
         raise UsageError(f"{path}: is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(_place_of_syntax_error(path, text, str(error))) from error
+    exposed = bool(mode & (stat.S_IROTH | stat.S_IWGRP))
     return tuple(
-        Entry(f"{path}{_place(text, keys)}", ".".join(keys), value) for keys, value in _flat(document, sections)
+        Entry(f"{path}{_place(text, keys)}", ".".join(keys), value, exposed)
+        for keys, value in _flat(document, sections)
     )
 
 

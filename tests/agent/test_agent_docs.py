@@ -32,7 +32,7 @@ def test_defaults_are_as_told(tmp_path: Path) -> None:
     settings = load(file=None, environ={"HOME": str(tmp_path)}, options={})
     told = {name: cells[0].strip("`") for name, cells in rows("Settings").items()}
     for name, value in (
-        ("listen", settings.listen),
+        ("listen", " ".join(map(str, settings.listen))),
         ("enforcer", settings.enforcer),
         ("socket_mode", f"{settings.socket_mode:04o}"),
         ("scan_interval", f"{settings.scan_interval:g}s"),
@@ -43,6 +43,15 @@ def test_defaults_are_as_told(tmp_path: Path) -> None:
         ("drain_deadline", f"{settings.drain_deadline:g}s"),
         ("log_level", settings.log_level),
         ("log_format", settings.log_format),
+        ("events", settings.events),
+        ("protected_namespaces", ",".join(settings.protected_namespaces)),
+        ("token.enable", str(settings.token_enable).lower()),
+        ("token.token_duration_hr", str(settings.token_token_duration_hr)),
+        ("mtls.enable", str(settings.mtls_enable).lower()),
+        ("mtls.min_version", settings.mtls_min_version),
+        ("daemon.timeout_sec", str(settings.daemon_timeout_sec)),
+        ("compat.public_key_login", str(settings.compat_public_key_login).lower()),
+        ("compat.open_metrics", str(settings.compat_open_metrics).lower()),
     ):
         assert told[name] == value
 

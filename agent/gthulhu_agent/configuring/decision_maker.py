@@ -26,7 +26,7 @@ def _server(value: object) -> tuple[Listen, ...]:
 
 
 def _pem(name: str, told: str, *, private: bool = False) -> Setting:
-    return Setting(name, pem(name, private=private), _PEM, always(None), told, secret=private, credential=True)
+    return Setting(name, pem(name, private=private), _PEM, always(None), told, secret=True, credential=True)
 
 
 def _switch(name: str, told: str, *, default: bool = False) -> Setting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -21,6 +22,17 @@ class Listen:
     address: str
     api: Api = "dm"
     dialect: Dialect = Dialect.KERNEL
+
+    @property
+    def local(self) -> bool:
+        """Whether its address is plainly one that no other machine reaches; of a name only localhost is."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        if self.address.startswith("unix:") or host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         default = _DIALECTS[self.api]

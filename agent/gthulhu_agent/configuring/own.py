@@ -42,14 +42,11 @@ def _enforcer_lock(environ: Mapping[str, str]) -> Path | None:
     return Path(base) / "gthulhu/enforcer.lock" if base else None
 
 
-def _node(environ: Mapping[str, str]) -> str:
-    return environ.get("NODE_NAME") or socket.gethostname()
+def _node(_environ: Mapping[str, str]) -> str:
+    return socket.gethostname()
 
 
-def _machine_id(environ: Mapping[str, str]) -> str:
-    said = environ.get("MACHINE_ID")
-    if said:
-        return said
+def _machine_id(_environ: Mapping[str, str]) -> str:
     try:
         # Gthulhu keeps the end of the line, which is then part of a label's value.
         return _MACHINE_ID.read_text(encoding="ascii", errors="replace").strip()
@@ -73,13 +70,21 @@ OWN = (
         _state_dir,
         "Folder of the desired set and of what the enforcer has to restore. One agent has it at a time.",
     ),
-    Setting("node", node, "a host name", _node, "Name of this node, as Kubernetes and the inventory have it."),
+    Setting(
+        "node",
+        node,
+        "a host name",
+        _node,
+        "Name of this node, as Kubernetes and the inventory have it.",
+        variable="NODE_NAME",
+    ),
     Setting(
         "machine_id",
         label,
         "up to 128 printable characters without blanks",
         _machine_id,
         "What the metrics of a Decision Maker call this machine.",
+        variable="MACHINE_ID",
     ),
     Setting(
         "enforcer",

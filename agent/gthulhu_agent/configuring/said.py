@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gthulhu_agent.configuring.credentials import resolved
+from gthulhu_agent.configuring.credentials import CredentialMissing, resolved
 from gthulhu_agent.configuring.decision_maker import WITHOUT_EFFECT
 from gthulhu_agent.configuring.setting import Setting
 from gthulhu_agent.settingsfile import read
 
 PREFIX = "GTHULHU_AGENT_"
 DM_PREFIX = "DM_"
+_SHOWN = 200
 _WHERE_IT_IS = {f"{PREFIX}CONFIG", f"{DM_PREFIX}CONFIG_NAME", f"{DM_PREFIX}CONFIG_DIR_PATH"}
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
 """What Kubernetes adds to every pod's environment when a Service is called gthulhu-agent, or dm."""
@@ -22,11 +23,12 @@ _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One value for one setting, as somebody wrote it, and where."""
+    """One value for one setting, as somebody wrote it, and where; ``exposed`` where others may read it there."""
 
     where: str
     setting: Setting
     said: object
+    exposed: bool = False
 
     def value(self, environ: Mapping[str, str]) -> object:
         """What it means.
@@ -38,10 +40,16 @@ class Said:
         said = resolved(self.said, environ) if self.setting.credential else self.said
         return self.setting.parse(said)
 
-    def fault(self) -> str:
+    def fault(self, error: Exception) -> str:
         """What to say of a value that the setting does not take."""
+        if isinstance(error, CredentialMissing):
+            return f"{self.where}: {self.setting.name}: {error}"
         told = f"{self.where}: {self.setting.name} takes {self.setting.takes}"
-        return f"{told}, and this is something else" if self.setting.secret else f"{told}, not {self.said!r}"
+        # A key may stand where it does not belong.
+        hidden = self.setting.secret or "PRIVATE KEY" in str(self.said)
+        shown = repr(self.said)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+        return f"{told}, and this is something else" if hidden else f"{told}, not {shown}"
 
 
 def from_file(file: Path, known: Mapping[str, Setting], faults: list[str], warnings: list[str]) -> list[Said]:
@@ -50,12 +58,17 @@ def from_file(file: Path, known: Mapping[str, Setting], faults: list[str], warni
     sections = {name.partition(".")[0] for name in known if "." in name}
     for entry in read(file, sections):
         if entry.key in known:
-            found.append(Said(entry.where, known[entry.key], entry.value))
+            found.append(Said(entry.where, known[entry.key], entry.value, entry.exposed))
         elif entry.key in WITHOUT_EFFECT:
             warnings.append(f"{entry.where}: {entry.key} is without effect: {WITHOUT_EFFECT[entry.key]}")
         else:
             faults.append(_unknown(entry.where, entry.key, known))
     return found
+
+
+def from_others(environ: Mapping[str, str], settings: Iterable[Setting]) -> list[Said]:
+    """Defaults that variables of others give, as Kubernetes' downward API does."""
+    return [Said(one.variable, one, environ[one.variable]) for one in settings if environ.get(one.variable)]
 
 
 def from_environment(

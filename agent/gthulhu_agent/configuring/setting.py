@@ -15,6 +15,7 @@ class Setting:
         fills: the setting that takes its value where nothing sets that one itself.
         secret: whether what was said is never repeated.
         credential: whether ``credential:NAME`` may stand for a path.
+        variable: somebody else's variable, whose value is the default where it has one.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Setting:
     fills: str = ""
     secret: bool = False
     credential: bool = False
+    variable: str = ""
 
     @property
     def field(self) -> str:
