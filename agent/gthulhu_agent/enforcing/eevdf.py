@@ -13,6 +13,7 @@ from gthulhu_agent.enforcing.carriers import place
 from gthulhu_agent.enforcing.cgroups import Cgroups
 from gthulhu_agent.enforcing.contention import Contention
 from gthulhu_agent.enforcing.deciding import Wish
+from gthulhu_agent.enforcing.first_match import FirstMatches
 from gthulhu_agent.enforcing.journal import Journal, JournalError
 from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
@@ -60,7 +61,7 @@ class Eevdf:
         self._threads = Threads(tasks, self._memory.threads)
         self._contention = Contention(monotonic)
         self._weights = Weights(cgroups, self._memory.cgroups, self._contention)
-        self._patterns = Patterns()
+        self._rules = FirstMatches(Patterns())
         self._able: Ability | None = None
         self._state: Mapping[IntentKey, IntentState] = {}
         self._counts: Counter[str] = Counter()
@@ -68,6 +69,7 @@ class Eevdf:
 
     def apply(self, bindings: Sequence[Binding], *, unsure: Collection[IntentKey] = ()) -> Applied:
         """See :class:`~gthulhu_agent.enforcing.protocol.Enforcer`."""
+        self._rules.learn([binding.rules for binding in bindings])
         parts = self._parts(bindings)
         present = {rule.intent for binding in bindings for rule in binding.rules}
         present.update(key for binding in bindings for key in binding.ended)
@@ -162,7 +164,7 @@ class Eevdf:
         )
 
     def _parts(self, bindings: Sequence[Binding]) -> list[Part]:
-        matched = [(binding, match_threads(binding, self._patterns)) for binding in bindings]
+        matched = [(binding, match_threads(binding, self._rules)) for binding in bindings]
         return [Part(*both, placed) for both, placed in zip(matched, place(matched), strict=True)]
 
     def _ability(self) -> tuple[Ability | None, tuple[Refused, ...]]:

@@ -5,14 +5,15 @@ Pure: what is protected, who asks and what time it is are passed in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot, Thread
 from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
-from gthulhu_agent.enforcing.patterns import PatternError, Patterns
+from gthulhu_agent.enforcing.first_match import FirstMatch, FirstMatches
+from gthulhu_agent.enforcing.patterns import Patterns
 from gthulhu_wire.globs import any_matches
-from gthulhu_wire.intents import CommandOn, Intent
+from gthulhu_wire.intents import Intent
 
 _COMM_MAX = 15
 """Bytes of a comm (TASK_COMM_LEN without its NUL)."""
@@ -76,23 +77,15 @@ def bind(
     return _with_foreign(bindings, unbound)
 
 
-def match_threads(binding: Binding, patterns: Patterns) -> Matched:
+def match_threads(binding: Binding, first: FirstMatches | Patterns) -> Matched:
     """Every thread of ``binding`` with the first rule that takes it. A bad pattern silences its own rule only."""
-    usable: list[CommandRule] = []
-    bad: list[tuple[IntentKey, str]] = []
-    for rule in binding.rules:
-        try:
-            if rule.command is not None:
-                patterns.matches(rule.command, "")
-            usable.append(rule)
-        except PatternError as error:
-            bad.append((rule.intent, str(error)))
+    rules = first.of(binding.rules) if isinstance(first, FirstMatches) else FirstMatch(binding.rules, first)
     taken = tuple(
-        Taken(process, thread, _first(usable, process, thread, patterns))
+        Taken(process, thread, rules.of(process, thread))
         for process in binding.group.processes
         for thread in process.threads
     )
-    return Matched(taken, tuple(bad))
+    return Matched(taken, rules.bad)
 
 
 def is_sandbox(group: Group) -> bool:
@@ -125,19 +118,6 @@ def top_of(group: Group) -> str | None:
 def within(cgroup: str, top: str) -> bool:
     """Whether ``cgroup`` is ``top`` or below it."""
     return cgroup == top or cgroup.startswith(top.rstrip("/") + "/")
-
-
-def _first(rules: Iterable[CommandRule], process: Process, thread: Thread, patterns: Patterns) -> CommandRule | None:
-    for rule in rules:
-        if rule.command is None or patterns.matches(rule.command, _text(rule.command_on, process, thread)):
-            return rule
-    return None
-
-
-def _text(command_on: CommandOn, process: Process, thread: Thread) -> str:
-    if command_on is CommandOn.THREAD:
-        return thread.name
-    return process.argv0 if command_on is CommandOn.ARGV0 else process.comm
 
 
 def _takes_container(intent: Intent, group: Group) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
+from gthulhu_agent.enforcing.first_match import FirstMatches
 from gthulhu_agent.enforcing.matching import Taken, match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
 from gthulhu_agent.enforcing.protocol import Applied, EnforcerStats, IntentState, Refused
@@ -24,7 +25,7 @@ class MeasureOnly:
         self, why: str = "this agent was told to measure only", cure: str = "start it with --enforcer auto"
     ) -> None:
         self._refused = Refused("priority", why, cure)
-        self._patterns = Patterns()
+        self._rules = FirstMatches(Patterns())
         self._state: Mapping[IntentKey, IntentState] = {}
         self._applies = 0
 
@@ -32,8 +33,9 @@ class MeasureOnly:
         """Match, and change nothing."""
         held: dict[IntentKey, list[Taken]] = {rule.intent: [] for binding in bindings for rule in binding.rules}
         bad: dict[IntentKey, str] = {}
+        self._rules.learn([binding.rules for binding in bindings])
         for binding in bindings:
-            matched = match_threads(binding, self._patterns)
+            matched = match_threads(binding, self._rules)
             bad.update(matched.bad_patterns)
             for taken in matched.taken:
                 if taken.rule is not None:
