@@ -4,6 +4,8 @@
 
     AgentError                exit 1: something on this machine stands in the way
     ├── AlreadyRunning        another agent has the state folder, the socket or the lock of enforcers
+    ├── BpfError              a program for the kernel could not be loaded or attached
+    ├── EventsError           the kernel does not tell this process of new threads
     ├── NotStored             the desired set could not be written; the former one still holds
     └── UsageError            exit 64: the command line, a setting or the file that it is in is wrong
 """
@@ -23,6 +25,18 @@ class AgentError(Exception):
 
 class AlreadyRunning(AgentError):  # noqa: N818 - says what is the matter
     """Another agent has the state folder, the socket or the lock of enforcers."""
+
+
+class BpfError(AgentError):
+    """A program for the kernel could not be loaded or attached; ``log`` is what libbpf and the verifier said last."""
+
+    def __init__(self, message: str, cure: str = "", log: tuple[str, ...] = ()) -> None:
+        super().__init__(message, cure)
+        self.log = log
+
+
+class EventsError(AgentError):
+    """The kernel does not tell this process of new threads."""
 
 
 class NotStored(AgentError):  # noqa: N818 - says what is the matter

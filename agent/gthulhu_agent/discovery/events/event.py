@@ -17,16 +17,16 @@ class Kind(IntEnum):
     RENAME = 4
     """A thread changed its comm."""
     MOVED = 5
-    """A process or thread went to another cgroup; ``cgroup`` is where it is now."""
+    """A thread went to another cgroup, or with ``tid`` 0 a whole process; ``cgroup`` is where it is now."""
     CGROUP_MADE = 6
     """``cgroup`` is new, a child of ``parent``."""
     CGROUP_GONE = 7
     CROWDED = 8
-    """More happened in ``cgroup`` than is told one by one: what runs there has to be looked at anew."""
+    """More happened in ``cgroup``, a watched one, or below it than is told one by one: look at all of it anew."""
 
 
 class Watch(IntFlag):
-    """What is told of a cgroup. A cgroup that is made below a watched one is watched like it from its first moment."""
+    """What is told of a cgroup and of everything below it; of two watched ancestors the nearer one counts."""
 
     THREADS = 1
     """Fork, exec, exit, rename and arrival of its threads."""
@@ -77,7 +77,7 @@ class Events(Protocol):
         ...
 
     def watch(self, cgroups: Mapping[int, Watch]) -> None:
-        """Tell of these cgroups from now on, and of no others but those made below them.
+        """Tell of these cgroups and everything below them from now on, and of no others.
 
         What happened before is not told: whoever adds a cgroup looks at it once afterwards.
         """

@@ -1,0 +1,219 @@
+"""Hearing by the BPF programs of ``bpf/tracer.bpf.c``: of watched cgroups alone, with the cgroup of every thread."""
+
+from __future__ import annotations
+
+import select
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+from gthulhu_agent.bpf.libbpf import Libbpf
+from gthulhu_agent.bpf.maps import PerCpuCounters, RingBuffer
+from gthulhu_agent.bpf.object import BpfObject
+from gthulhu_agent.discovery.events.alarm import Alarm
+from gthulhu_agent.discovery.events.event import Batch, Event, Kind, Tally, Watch
+from gthulhu_agent.discovery.layout import Layout
+from gthulhu_agent.errors import BpfError
+
+RECORD: Final = struct.Struct("=IIIIQQ")
+"""``struct tracer_event``."""
+WATCH: Final = struct.Struct("=IIQQ")
+"""``struct tracer_watch``."""
+_KEY: Final = struct.Struct("=Q")
+_MOST: Final = 4096
+"""Records of one read: some milliseconds of work."""
+
+
+class Counted(IntEnum):
+    """Indices of the programs' counters, ``enum tracer_counter``."""
+
+    LOST = 0
+    HELD_BACK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is told one by one of a watched cgroup: ``events`` in every ``window`` seconds, then that it is crowded."""
+
+    events: int = 64
+    window: float = 0.05
+
+
+class Tracer:
+    """Implements :class:`~gthulhu_agent.discovery.events.event.Events`."""
+
+    name = "bpf"
+    precise = True
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        budget: Budget = Budget(),
+        clock: Callable[[], float] = time.monotonic,
+        proc: Path = Path("/proc"),
+    ) -> None:
+        """Load the programs and begin to hear; no cgroup is watched yet.
+
+        Args:
+            layout: the hierarchy whose cgroups are meant.
+            budget: for each watched cgroup.
+            clock: seconds, for the end of a crowded window.
+            proc: the host's /proc, which says what number the hierarchy has.
+
+        Raises:
+            BpfError: this kernel, this process or this installation cannot; the text says which.
+        """
+        number = hierarchy_id(layout, proc)
+        library = Libbpf()
+        self._clock = clock
+        self._crowds = Crowds(budget.window)
+        self._told: Counter[Kind] = Counter()
+        self._lost = 0
+        self._watched: dict[int, Watch] = {}
+        self._object = BpfObject(library, "tracer")
+        try:
+            self._object.tune(
+                {
+                    "hierarchy_id": number,
+                    "window_budget": budget.events,
+                    "window_length_ns": int(budget.window * 1e9),
+                }
+            )
+            self._object.load()
+            self._map = self._object.map("watched")
+            self._counters = PerCpuCounters(library, self._object.map("counters"))
+            self._open(library)
+        except BaseException:
+            self._object.close()
+            raise
+
+    def _open(self, library: Libbpf) -> None:
+        with library.doing("reading events"):
+            self._ring = RingBuffer(library, self._object.map("events"), RECORD.size)
+            self._alarm = Alarm()
+            self._epoll = select.epoll()
+            self._epoll.register(self._ring.fileno(), select.EPOLLIN)
+            self._epoll.register(self._alarm.fileno(), select.EPOLLIN)
+        try:
+            self._object.attach()
+        except BpfError:
+            self._close_descriptors()
+            raise
+
+    def fileno(self) -> int:
+        """Readable while records are there, and when a crowded window is over."""
+        return self._epoll.fileno()
+
+    def watch(self, cgroups: Mapping[int, Watch]) -> None:
+        """Tell of these cgroups and everything below them, and of no others; the nearest one counts.
+
+        What is watched already keeps its budget.
+
+        Raises:
+            BpfError: more than the kernel's table holds.
+        """
+        try:
+            for cgroup in self._watched.keys() - cgroups.keys():
+                self._map.remove(_KEY.pack(cgroup))
+                del self._watched[cgroup]
+            for cgroup, watch in cgroups.items():
+                if self._watched.get(cgroup) != watch:
+                    self._map.set(_KEY.pack(cgroup), WATCH.pack(watch, 0, 0, 0))
+                    self._watched[cgroup] = watch
+        except OSError as error:
+            most = self._map.max_entries
+            cure = f"fewer selected pods on this node: {most:,} cgroups are watched at most"
+            raise BpfError(f"watching {len(cgroups):,} cgroups: {error.strerror}", cure) from error
+
+    def read(self) -> Batch:
+        """What is there, at most some thousand events."""
+        events = [
+            Event(Kind(kind), tgid, tid, cgroup, parent)
+            for kind, tgid, tid, _, cgroup, parent in RECORD.iter_unpack(self._ring.read(_MOST))
+        ]
+        self._told.update(event.kind for event in events)
+        now = self._clock()
+        self._crowds.heard((event.cgroup for event in events if event.kind is Kind.CROWDED), now)
+        events += (Event(Kind.CROWDED, cgroup=cgroup) for cgroup in self._crowds.over(now))
+        self._set_alarm(now)
+        # After the buffer was emptied: what found it full is in the counter by now.
+        lost, before = self._counters.total(Counted.LOST), self._lost
+        self._lost = lost
+        return Batch(tuple(events), lost - before)
+
+    def tally(self) -> Tally:
+        """What was told, lost and held back since the start."""
+        return Tally(
+            dict(self._told), lost=self._counters.total(Counted.LOST), held_back=self._counters.total(Counted.HELD_BACK)
+        )
+
+    def close(self) -> None:
+        """Take the programs out of the kernel."""
+        self._close_descriptors()
+        self._object.close()
+
+    def _close_descriptors(self) -> None:
+        self._epoll.close()
+        self._alarm.close()
+        self._ring.close()
+
+    def _set_alarm(self, now: float) -> None:
+        if (due := self._crowds.next()) is None:
+            self._alarm.silence()
+        else:
+            self._alarm.set(due - now)
+
+
+class Crowds:
+    """Cgroups that are told as crowded once more when their window is over.
+
+    What happened between the kernel's word and the end of the window was told nobody: who looked at the cgroup at once
+    would miss it for good if the cgroup then fell silent.
+    """
+
+    def __init__(self, window: float) -> None:
+        # The kernel's window began before its word came, thus is over by then; a cgroup that stays crowded is told
+        # anew before that, and waits again.
+        self._window = window * 1.2
+        self._due: dict[int, float] = {}
+
+    def heard(self, cgroups: Iterable[int], now: float) -> None:
+        """The kernel says that these are crowded."""
+        for cgroup in cgroups:
+            self._due[cgroup] = now + self._window
+
+    def over(self, now: float) -> tuple[int, ...]:
+        """Those whose window is over; each is given once."""
+        over = tuple(cgroup for cgroup, due in self._due.items() if due <= now)
+        for cgroup in over:
+            del self._due[cgroup]
+        return over
+
+    def next(self) -> float | None:
+        """When the next one is due; None where none is."""
+        return min(self._due.values(), default=None)
+
+
+def hierarchy_id(layout: Layout, proc: Path = Path("/proc")) -> int:
+    """The number that the kernel gives the hierarchy of ``layout``; 0 is cgroup v2.
+
+    Raises:
+        BpfError: it is none that the programs can find a thread's cgroup in.
+    """
+    if layout.version != 1:
+        return 0
+    try:
+        lines = (proc / "self" / "cgroup").read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise BpfError(f"{proc}/self/cgroup: {error.strerror}") from error
+    for line in lines:
+        number, _, rest = line.partition(":")
+        if "cpu" in rest.partition(":")[0].split(","):
+            return int(number)
+    raise BpfError("the cgroup hierarchy of the cpu controller is not mounted", "boot without cgroup_disable=cpu")
