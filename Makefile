@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest --timeout 300
 
 .PHONY: help setup bpf demo check test test-fast test-nightly fuzz schemas \
-	contract bench-plan bench-fanout bench-eevdf bench-discovery clean
+	contract bench-plan bench-fanout bench-eevdf bench-discovery bench-agent clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ bench-fanout: setup ## pushing to 10,000 virtual agents, beside a bare loop
 
 bench-eevdf: setup ## what slice, weight and nice do on this kernel
 	$(BIN)/python benchmarks/eevdf.py $(BENCH)
+
+bench-agent: setup ## what the agent costs its node, beside the server that one would write first
+	@$(BIN)/python benchmarks/agent.py $(BENCH)
 
 bench-discovery: setup ## finding 10,000 processes, beside a walk over /proc
 	$(BIN)/python benchmarks/discovery.py $(BENCH)

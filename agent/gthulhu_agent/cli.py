@@ -52,6 +52,9 @@ def cli() -> None:
 def _serve(config: str | None, **options: object) -> None:
     """Serve the API and enforce what it is sent, until SIGTERM. What is enforced then stays."""
     settings = _settings(config, options)
+    from gthulhu_agent import lean  # noqa: PLC0415 - of the server alone
+
+    lean.import_logging()
     from gthulhu_agent import logs, service  # noqa: PLC0415 - the server's libraries, which other commands do without
 
     logs.configure(level=settings.log_level, style=settings.log_format)
