@@ -24,6 +24,7 @@ OWNER = "legacy"
 NAMESPACE = "legacy"
 DECISION_MAKER = "decision-maker"
 BSS = "bss"
+_STRATEGY = "strategy"
 
 PAUSE = "pause"
 """comm of a pod's sandbox, which upstream leaves out of every strategy."""
@@ -94,6 +95,11 @@ def translate(received: Received, around: Surroundings) -> Translation:
     return Translation(ordered(making.intents), making.origins, making.unplaced)
 
 
+def strategy_name(said: ReceivedStrategy) -> str:
+    """Name of the policy that a strategy becomes."""
+    return _name(_key(said, Dialect.BOOL, _STRATEGY))
+
+
 @dataclass(frozen=True, slots=True)
 class _Heard:
     """Terms that many pods share, with their notes. ``reaches`` False: they are held and not enforced."""
@@ -122,7 +128,7 @@ class _Making:
         self._add(heard, Origin(said, dialect), pod, self._where(said.node_id))
 
     def strategy(self, said: ReceivedStrategy, pod: PodRef) -> None:
-        self._add(self._hear(said, Dialect.BOOL, BSS, "strategy"), Origin(said, Dialect.BOOL), pod)
+        self._add(self._hear(said, Dialect.BOOL, BSS, _STRATEGY), Origin(said, Dialect.BOOL), pod)
 
     def node_intent(self, said: ReceivedNodeIntent, dialect: Dialect) -> None:
         heard = self._hear(said, dialect, DECISION_MAKER, "node-intent")
@@ -143,10 +149,7 @@ class _Making:
         self.origins[key] = Origin(origin.said, origin.dialect, all_notes) if all_notes else origin
 
     def _hear(self, said: Said, dialect: Dialect, source: str, kind: str) -> _Heard:
-        priority, on = int(said.priority), _command_on(said)
-        policy = said.policy_id if isinstance(said, ReceivedNodeIntent) else ""
-        selectors = said.selectors if isinstance(said, ReceivedStrategy) else ()
-        key = (kind, dialect, said.command_regex, priority, said.execution_time, on, policy, selectors)
+        key = _key(said, dialect, kind)
         if (known := self._heard.get(key)) is None:
             known = self._heard[key] = self._hear_anew(said, dialect, PolicyRef(NAMESPACE, _name(key), source))
         return known
@@ -186,6 +189,13 @@ class _Making:
 
 def _command_on(said: Said) -> CommandOn:
     return CommandOn.COMM if isinstance(said, ReceivedStrategy) else said.command_on
+
+
+def _key(said: Said, dialect: Dialect, kind: str) -> tuple[object, ...]:
+    policy = said.policy_id if isinstance(said, ReceivedNodeIntent) else ""
+    selectors = said.selectors if isinstance(said, ReceivedStrategy) else ()
+    priority, on = int(said.priority), _command_on(said)
+    return kind, dialect, said.command_regex, priority, said.execution_time, on, policy, selectors
 
 
 def _name(key: tuple[object, ...]) -> str:
