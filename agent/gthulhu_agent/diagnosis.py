@@ -16,7 +16,7 @@ __all__ = ["as_json", "as_text", "examine", "sound"]
 
 def sound(checks: Sequence[Check]) -> bool:
     """Whether this agent sees its node, and one enforcer has all that it needs."""
-    enforcers = {check.needed_for for check in checks if check.needed_for}
+    enforcers = {check.needed_for for check in checks if check.needed_for} - {"events"}
     return all(check.ok for check in checks if not check.needed_for) and any(
         all(check.ok for check in checks if check.needed_for == enforcer) for enforcer in enforcers
     )

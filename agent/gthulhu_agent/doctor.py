@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout
 from gthulhu_agent.enforcing import sched_attr
+from gthulhu_agent.errors import AgentError
 
 _CAPABILITIES = {
     "CAP_SYS_NICE": (23, "eevdf", "slice and nice of other users' threads"),
@@ -29,7 +30,8 @@ class Check:
         ok: whether it is as ``needed_for`` needs it.
         why: what was found.
         cure: what to do where it is not ok.
-        needed_for: the enforcer that needs it; empty where it is needed for seeing the node at all.
+        needed_for: the enforcer that needs it, or "events", which an agent can do without; empty where it is needed
+            for seeing the node at all.
     """
 
     name: str
@@ -54,6 +56,7 @@ def examine(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> tuple[Check
         *_capabilities(proc),
         _btf(sys),
         _sched_ext(sys),
+        *_events(proc),
     )
 
 
@@ -180,6 +183,37 @@ def _sched_ext(sys: Path) -> Check:
         return Check("sched_ext", ok=False, why=why, cure=_SCHED_EXT_KERNEL, needed_for="sched_ext")
     ops = _text(folder / "root/ops")
     return Check("sched_ext", ok=True, why=f"{state}{f' by {ops}' if ops else ''}", needed_for="sched_ext")
+
+
+def _events(proc: Path) -> Iterator[Check]:
+    """Hear of new threads in each way for a moment: nothing less tells whether a kernel lets this process."""
+    from gthulhu_agent.bpf.libbpf import Libbpf  # noqa: PLC0415 - serve imports this module, and may do without
+    from gthulhu_agent.bpf.object import object_file  # noqa: PLC0415 - as above
+    from gthulhu_agent.discovery.events.choose import open_way  # noqa: PLC0415 - as above
+
+    try:
+        version = ".".join(map(str, Libbpf().version))
+    except AgentError as error:
+        yield Check("libbpf", ok=False, why=str(error), cure=error.cure, needed_for="events")
+    else:
+        yield Check("libbpf", ok=True, why=f"{version} is there", needed_for="events")
+    built = object_file("tracer")
+    if built.exists():
+        yield Check("bpf-object", ok=True, why=f"{built.name}, {built.stat().st_size:,} bytes", needed_for="events")
+    else:
+        cure = "install an agent that was built with it; in a checkout: make bpf"
+        yield Check("bpf-object", ok=False, why=f"{built} is not there", cure=cure, needed_for="events")
+    try:
+        layout = find_layout(proc)
+    except LayoutError:
+        return  # said under cgroups
+    for way, told in (("bpf", "watched cgroups alone"), ("connector", "every thread of the host")):
+        try:
+            open_way(way, layout).close()
+        except AgentError as error:
+            yield Check(f"events-{way}", ok=False, why=str(error), cure=error.cure, needed_for="events")
+        else:
+            yield Check(f"events-{way}", ok=True, why=f"tells of {told}", needed_for="events")
 
 
 def _status(proc: Path) -> dict[str, str]:

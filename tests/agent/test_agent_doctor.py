@@ -13,6 +13,8 @@ NODE = Check("cgroups", ok=True, why="v2")
 BLIND = Check("cgroups", ok=False, why="no cgroups", cure="mount them")
 SLICE = Check("custom-slice", ok=True, why="kept", needed_for="eevdf")
 NO_NICE = Check("nice", ok=False, why="cannot be put back", cure="give it CAP_SYS_NICE", needed_for="eevdf")
+HEARS = Check("events-bpf", ok=True, why="tells", needed_for="events")
+DEAF = Check("events-bpf", ok=False, why="not allowed", needed_for="events")
 NO_SCX = Check("sched_ext", ok=False, why="not in this kernel", cure="Linux 6.12", needed_for="sched_ext")
 
 
@@ -23,6 +25,8 @@ NO_SCX = Check("sched_ext", ok=False, why="not in this kernel", cure="Linux 6.12
         ((NODE, SLICE, NO_NICE, NO_SCX), False),
         ((BLIND, SLICE), False),
         ((NODE, NO_SCX), False),
+        ((NODE, SLICE, DEAF), True),
+        ((NODE, NO_SCX, HEARS), False),
     ],
 )
 def test_one_whole_enforcer_and_a_view_of_the_node_are_sound(checks: tuple[Check, ...], verdict: bool) -> None:

@@ -109,7 +109,7 @@ class RingBuffer:
         self._records: list[bytes] = []
         self._room = 0
         self._callback = SampleCallback(self._take)  # kept: libbpf holds its address alone
-        self._ring = library.check(library.call.ring_buffer__new(ring.fd, self._callback, None, None))
+        self._ring: int | None = library.check(library.call.ring_buffer__new(ring.fd, self._callback, None, None))
 
     def fileno(self) -> int:
         """An epoll descriptor that is readable while records are there."""
@@ -129,8 +129,10 @@ class RingBuffer:
         return b"".join(self._records)
 
     def close(self) -> None:
-        """Unmap the buffer."""
-        self._call.ring_buffer__free(self._ring)
+        """Unmap the buffer; again is nothing."""
+        if self._ring is not None:
+            self._call.ring_buffer__free(self._ring)
+            self._ring = None
 
     def _take(self, _context: int | None, data: int, size: int) -> int:
         if size == self._size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import time
@@ -50,9 +49,10 @@ class Alarm:
         self._settle(_Times())
 
     def close(self) -> None:
-        """Let go of the descriptor."""
-        with contextlib.suppress(OSError):
+        """Let go of the descriptor; again is nothing."""
+        if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
     def _settle(self, times: _Times) -> None:
         _checked(_libc.timerfd_settime(self._fd, 0, ctypes.byref(times), None))

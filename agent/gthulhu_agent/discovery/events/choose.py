@@ -25,13 +25,18 @@ def open_events(name: str, layout: Layout) -> tuple[Events | None, str]:
     reasons: list[str] = []
     for way in WAYS if name == "auto" else (name,):
         try:
-            return _open(way, layout), "; ".join(reasons)
+            return open_way(way, layout), "; ".join(reasons)
         except AgentError as error:
             reasons.append(f"{way}: {error}{f'; {error.cure}' if error.cure else ''}")
     return None, "; ".join(reasons)
 
 
-def _open(way: str, layout: Layout) -> Events:
+def open_way(way: str, layout: Layout) -> Events:
+    """Begin to hear in one way.
+
+    Raises:
+        AgentError: it does not work here.
+    """
     match way:
         case "bpf":
             from gthulhu_agent.discovery.events.tracer import Tracer  # noqa: PLC0415 - loads libbpf only where asked for

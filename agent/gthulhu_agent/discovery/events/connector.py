@@ -1,8 +1,8 @@
 """Hearing by the process connector (netlink): of every thread of the host, with no word about cgroups.
 
-For kernels without BTF and agents without CAP_BPF: CAP_NET_ADMIN and CONFIG_PROC_EVENTS are enough. All is told or
-nothing, so a host that forks more than the agent should follow is met by hanging up: the subscription is ended, and
-after a pause begun anew with the word that something was lost. That bounds the cost, and the kernel's too.
+For kernels without BTF and agents without CAP_BPF: CONFIG_PROC_EVENTS is enough, and before Linux 6.6 CAP_NET_ADMIN.
+All is told or nothing, so a host that forks more than the agent should follow is met by hanging up: the subscription is
+ended, and after a pause begun anew with the word that something was lost. That bounds the cost, and the kernel's too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _IDS: Final = struct.Struct("=II")
 _FORK_IDS: Final = struct.Struct("=8xII")  # the parent's ids come first
 KINDS: Final[Mapping[int, Kind]] = {1: Kind.FORK, 2: Kind.EXEC, 0x200: Kind.RENAME, 0x80000000: Kind.EXIT}
 """``enum proc_cn_event`` (include/uapi/linux/cn_proc.h)."""
-_CURE: Final = "give the agent CAP_NET_ADMIN in the host's network, process and user namespaces"
+_CURE: Final = "run the agent in the host's network, pid and user namespaces; before Linux 6.6 with CAP_NET_ADMIN"
 
 
 class Connector:
@@ -136,7 +136,7 @@ class Connector:
         self._alarm.set(self._pause)
 
     def _resume(self) -> Batch:
-        if not self._epoll_says_over():
+        if not self._epoll.poll(0):
             return Batch()
         self._alarm.silence()
         try:
@@ -149,9 +149,6 @@ class Connector:
         # Said only now: who looks anew from here on misses nothing between that look and the first event.
         self._lost += 1
         return Batch(lost=1)
-
-    def _epoll_says_over(self) -> bool:
-        return bool(self._epoll.poll(0))
 
     def _end(self) -> None:
         if self._socket is not None:
