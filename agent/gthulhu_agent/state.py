@@ -75,6 +75,12 @@ class ConditionKind(StrEnum):
     """``gthulhu-agent revert`` put everything back; sets are stored and not enforced until ``resume``."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"
     """No secret is set: every user of this machine can steer it."""
+    LOGIN_PROVES_NOTHING = "LoginProvesNothing"
+    """Whoever knows the agent's public key gets a token of the Decision Maker's API."""
+    TLS_ENDING = "CertificateEnding"
+    """The agent's certificate ends soon, has ended, or has not begun."""
+    TLS_STALE = "CertificateStale"
+    """New files of the certificate, its key or the authorities do not hold; the former ones stay in force."""
 
     @property
     def blocks_ready(self) -> bool:
@@ -87,7 +93,10 @@ _HARMLESS = frozenset(
         ConditionKind.DISCOVERY_INCOMPLETE,  # short-lived processes vanish while they are read
         ConditionKind.ENFORCER_AILING,  # what it keeps from being enforced, it keeps intent by intent
         ConditionKind.ENFORCER_LIMITED,  # a lasting property of the machine, told per intent too
+        ConditionKind.LOGIN_PROVES_NOTHING,
         ConditionKind.OPEN_ON_LOOPBACK,
+        ConditionKind.TLS_ENDING,
+        ConditionKind.TLS_STALE,
     }
 )
 
