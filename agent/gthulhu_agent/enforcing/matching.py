@@ -12,6 +12,7 @@ from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot
 from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
 from gthulhu_agent.enforcing.first_match import FirstMatch, FirstMatches
 from gthulhu_agent.enforcing.patterns import Patterns
+from gthulhu_agent.enforcing.ranked import Ranked, Ranks
 from gthulhu_wire.globs import any_matches
 from gthulhu_wire.intents import Intent
 
@@ -37,7 +38,7 @@ class Matched:
 
 
 def bind(
-    intents: Sequence[Intent], snapshot: Snapshot, *, protected_units: Sequence[str], self_pid: int, now: int
+    intents: Sequence[Intent] | Ranked, snapshot: Snapshot, *, protected_units: Sequence[str], self_pid: int, now: int
 ) -> tuple[Binding, ...]:
     """What an enforcer is to do on this node.
 
@@ -46,28 +47,19 @@ def bind(
     suffix protects processes of that name. The agent's own process is taken by nobody.
 
     Args:
-        intents: the desired set.
-        snapshot: what runs.
+        intents: the desired set; as :class:`Ranked` where more than one snapshot is bound to it.
+        snapshot: what runs, or those pods and units of it that are to be bound.
         protected_units: names or globs.
         self_pid: the agent's pid, as the snapshot counts.
         now: Unix seconds; intents that end at or before it only let go.
     """
-    by_pod: dict[str, list[Intent]] = {}
-    of_node: list[Intent] = []
-    for intent in intents:
-        (of_node if intent.pod is None else by_pod.setdefault(intent.pod.uid, [])).append(intent)
-    for ranked in (of_node, *by_pod.values()):
-        ranked.sort(key=lambda intent: intent.rank)
+    ranked = intents if isinstance(intents, Ranked) else Ranked(intents, protected_units)
     bindings: list[Binding] = []
     unbound: list[Group] = []
     for group in snapshot.groups:
-        if group.kind is GroupKind.HOST:
-            mine = [intent for intent in of_node if _takes_host_group(intent, group, protected_units)]
-            protected = tuple(protected_units)
-        else:
-            mine = [intent for intent in by_pod.get(group.pod_uid, ()) if _takes_container(intent, group)]
-            protected = ()
-        binding = _binding(group, mine, protected, self_pid=self_pid, now=now)
+        # Nothing to release here: an intent that names a unit takes no group that has none.
+        guarded = tuple(protected_units) if group.kind is GroupKind.HOST and not group.unit else ()
+        binding = _binding(group, ranked.of(group), guarded, self_pid=self_pid, now=now)
         if binding is None:
             unbound.append(group)
         else:
@@ -120,39 +112,13 @@ def within(cgroup: str, top: str) -> bool:
     return cgroup == top or cgroup.startswith(top.rstrip("/") + "/")
 
 
-def _takes_container(intent: Intent, group: Group) -> bool:
-    return intent.containers is None or (group.container_id != "" and group.container_id in intent.containers)
-
-
-def _takes_host_group(intent: Intent, group: Group, protected_units: Sequence[str]) -> bool:
-    terms = intent.terms
-    if group.cgroup is not None and any(part.startswith("kubepods") for part in group.cgroup.split("/")):
-        return False
-    if group.unit and any_matches(protected_units, group.unit) and group.unit not in terms.released:
-        return False
-    if terms.units and not (group.unit and any_matches(terms.units, group.unit)):
-        return False
-    return not terms.cgroups or (group.cgroup is not None and _below_any(group.cgroup, terms.cgroups))
-
-
-def _below_any(cgroup: str, patterns: Sequence[str]) -> bool:
-    """Whether one of ``patterns`` matches ``cgroup`` or a cgroup above it; a cgroup brings all that is below it."""
-    parts = cgroup.rstrip("/").split("/")
-    return any(any_matches(patterns, "/".join(parts[:depth]) or "/") for depth in range(1, len(parts) + 1))
-
-
-def _binding(
-    group: Group, intents: Sequence[Intent], protected: Sequence[str], *, self_pid: int, now: int
-) -> Binding | None:
-    if not intents:
+def _binding(group: Group, ranks: Ranks, guarded: Sequence[str], *, self_pid: int, now: int) -> Binding | None:
+    if not ranks.intents:
         return None
-    # Nothing to release here: an intent that names a unit takes no group that has none.
-    guarded = () if group.unit else protected
     processes = tuple(
         process for process in group.processes if process.id.tid != self_pid and not _guarded(process, guarded)
     )
-    rules = tuple(_rule(intent) for intent in intents if not _has_ended(intent, now))
-    ended = tuple(intent.key for intent in intents if _has_ended(intent, now))
+    rules, ended = ranks.at(now)
     if processes == group.processes:
         return Binding(group, rules, ended=ended)
     return Binding(replace(group, processes=processes), rules, ended=ended)
@@ -160,21 +126,6 @@ def _binding(
 
 def _guarded(process: Process, units: Sequence[str]) -> bool:
     return any(any_matches((unit.removesuffix(".service")[:_COMM_MAX],), process.comm) for unit in units)
-
-
-def _has_ended(intent: Intent, now: int) -> bool:
-    return intent.terms.ends_at is not None and intent.terms.ends_at <= now
-
-
-def _rule(intent: Intent) -> CommandRule:
-    terms = intent.terms
-    return CommandRule(
-        intent=intent.key,
-        schedule=terms.schedule,
-        command=terms.command,
-        command_on=terms.command_on,
-        on_delete=terms.on_delete,
-    )
 
 
 def _with_foreign(bindings: Sequence[Binding], unbound: Sequence[Group]) -> tuple[Binding, ...]:
