@@ -73,6 +73,8 @@ class ConditionKind(StrEnum):
     """The enforcer's own memory of what it has to restore is damaged or cannot be written, or it has a rival."""
     REVERTED = "Reverted"
     """``gthulhu-agent revert`` put everything back; sets are stored and not enforced until ``resume``."""
+    SWITCHED_OFF = "SwitchedOff"
+    """A Decision Maker's client set mode ``none``: sets are stored and not enforced until it sets ``gthulhu``."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"
     """No secret is set: every user of this machine can steer it."""
     LOGIN_PROVES_NOTHING = "LoginProvesNothing"
@@ -81,6 +83,9 @@ class ConditionKind(StrEnum):
     """The agent's certificate ends soon, has ended, or has not begun."""
     TLS_STALE = "CertificateStale"
     """New files of the certificate, its key or the authorities do not hold; the former ones stay in force."""
+
+    LABELS_UNKNOWN = "LabelsUnknown"
+    """Strategies select by labels of pods that nobody has told; they reach the other pods alone."""
 
     @property
     def blocks_ready(self) -> bool:
@@ -93,6 +98,7 @@ _HARMLESS = frozenset(
         ConditionKind.DISCOVERY_INCOMPLETE,  # short-lived processes vanish while they are read
         ConditionKind.ENFORCER_AILING,  # what it keeps from being enforced, it keeps intent by intent
         ConditionKind.ENFORCER_LIMITED,  # a lasting property of the machine, told per intent too
+        ConditionKind.LABELS_UNKNOWN,
         ConditionKind.LOGIN_PROVES_NOTHING,
         ConditionKind.OPEN_ON_LOOPBACK,
         ConditionKind.TLS_ENDING,

@@ -1,0 +1,128 @@
+"""Strategies of the BSS API on this node: their pods are found again whenever a pod comes, goes or is relabelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from gthulhu_agent.agent import Refused
+from gthulhu_agent.legacy.decision_maker import DecisionMaker
+from gthulhu_agent.legacy.kubernetes import PodWatch
+from gthulhu_agent.legacy.labels import Labelled, merged, of_intents, of_pods
+from gthulhu_agent.legacy.received import Received
+from gthulhu_agent.legacy.strategies import StrategyState, reached_pods, states
+from gthulhu_agent.legacy.translating import BSS, Reached, strategy_name
+from gthulhu_agent.state import ConditionKind
+from gthulhu_wire.intents import PodRef
+
+_TOGETHER = 0.2
+"""Seconds in which changes are waited for together: a rollout changes many pods at once, and each set is stored."""
+_RETRY = 5.0
+
+_log = structlog.stdlib.get_logger("gthulhu_agent.strategies")
+
+
+class Strategies:
+    """Finds the pods of strategies. Belongs to the event loop's thread, but for :meth:`reach`."""
+
+    def __init__(self, decisions: DecisionMaker, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.watch: PodWatch | None = None
+        """Where labels come from besides pod file and intents; whoever sets it runs it."""
+        self._decisions = decisions
+        self._sleep = sleep
+        self._changed = asyncio.Event()
+        self._of_pod_file: Mapping[str, Labelled] | None = None
+        decisions.reach = self.reach
+
+    def reach(self, received: Received) -> tuple[Reached, ...]:
+        """The pods of each strategy now. Called in any thread: it reads what is replaced and never changed.
+
+        Until the API server and the pod file were read once since the start, pods that a strategy reached before
+        stay its own: not known is not gone.
+        """
+        if not received.strategies:
+            return ()
+        labelled, former = self._labelled(received), self._former()
+        return tuple(
+            Reached(said, _both(reached_pods(said, labelled), former.get(strategy_name(said), ())))
+            for said in received.strategies
+        )
+
+    def states(self) -> tuple[StrategyState, ...]:
+        """What each strategy that was received came to, in order of arrival."""
+        received, last = self._decisions.received, self._decisions.agent.engine.last
+        if not received.strategies:
+            return ()
+        running = () if last is None else {group.pod_uid for group in last.snapshot.groups if group.pod_uid}
+        return states(received.strategies, self._labelled(received), running, trouble=self._trouble)
+
+    def changed(self) -> None:
+        """Labels became others: find the pods again, soon."""
+        self._changed.set()
+
+    def pass_ended(self) -> None:
+        """The node was looked at: the pod file may say something else."""
+        last = self._decisions.agent.engine.last
+        if last is not None and (found := of_pods(last.snapshot.pods)) != self._of_pod_file:
+            self._of_pod_file = found
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Keep the pods of strategies right, until cancelled."""
+        while True:
+            await self._changed.wait()
+            await self._sleep(_TOGETHER)
+            self._changed.clear()
+            try:
+                if any(said.selectors for said in self._decisions.received.strategies):
+                    await self._decisions.reach_again()
+            except Refused as refused:
+                _log.warning("the pods of strategies could not be stored", why=str(refused))
+                self._changed.set()
+                await self._sleep(_RETRY)
+            self.judge()
+
+    def judge(self) -> None:
+        """Raise or clear the condition that says that strategies wait for labels."""
+        agent, now = self._decisions.agent, self._decisions.agent.clock.now
+        waiting = [state for state in self.states() if state.strategy.selectors and state.refused]
+        if waiting:
+            agent.conditions.raise_(
+                ConditionKind.LABELS_UNKNOWN,
+                f"{len(waiting)} strategies wait for labels: {waiting[0].refused[0].why}",
+                cure=waiting[0].refused[0].cure,
+                now=now,
+            )
+        else:
+            agent.conditions.clear(ConditionKind.LABELS_UNKNOWN)
+
+    @property
+    def _trouble(self) -> str:
+        if self.watch is None or self.watch.trouble is None:
+            return ""
+        return str(self.watch.trouble)
+
+    def _labelled(self, received: Received) -> dict[str, Labelled]:
+        last, watch = self._decisions.agent.engine.last, self.watch
+        return merged(
+            {} if watch is None else watch.labelled,
+            {} if last is None else of_pods(last.snapshot.pods),
+            of_intents(received.intents),
+        )
+
+    def _former(self) -> dict[str, list[PodRef]]:
+        known = self.watch is None or self.watch.synced
+        if known and self._decisions.agent.engine.last is not None:
+            return {}
+        found: dict[str, list[PodRef]] = {}
+        for intent in self._decisions.agent.held.intents:
+            if intent.pod is not None and intent.terms.policy.source == BSS:
+                found.setdefault(intent.terms.policy.name, []).append(intent.pod)
+        return found
+
+
+def _both(now: tuple[PodRef, ...], before: list[PodRef] | tuple[PodRef, ...]) -> tuple[PodRef, ...]:
+    known = {pod.uid for pod in now}
+    return (*now, *(pod for pod in before if pod.uid not in known))
