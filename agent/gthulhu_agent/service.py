@@ -32,6 +32,9 @@ from gthulhu_agent.secret import Secret
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
 from gthulhu_agent.store import DesiredStore
+from gthulhu_agent.usage.ledger import Ledger
+from gthulhu_agent.usage.meter import Meter
+from gthulhu_agent.usage.reading import ProcReader
 
 _log = structlog.stdlib.get_logger("gthulhu_agent")
 
@@ -99,6 +102,15 @@ class Service:
         )
         self.agent = Agent(node=settings.node, store=store, engine=self.engine, conditions=conditions, clock=clock)
         metrics.watch(self.agent)
+        self._meter = Meter(
+            Ledger(ProcReader()),
+            in_thread=self.engine.between,
+            snapshot=lambda: None if self.engine.last is None else self.engine.last.snapshot,
+            managed=lambda: {intent.pod.uid for intent in self.agent.held.intents if intent.pod is not None},
+            monotonic=clock.monotonic,
+            wall=clock.wall,
+        )
+        metrics.watch_usage(self.agent, self._meter)
         self.open = listener.loopback and secret is None
         if self.open:
             conditions.raise_(
@@ -107,7 +119,7 @@ class Service:
                 cure="name a --secret-file, or listen on a Unix socket",
                 now=clock.now,
             )
-        handlers = Handlers(self.agent, metrics)
+        handlers = Handlers(self.agent, metrics, self._meter)
         callers = Callers(open_as=_open_as(listener, secret), secret=secret)
         guards = Guards(callers, self.open, settings.body_deadline, settings.answer_deadline)
         self._handlers = handlers
@@ -136,9 +148,11 @@ class Service:
         stopping = asyncio.create_task(told.wait())
         engine = asyncio.create_task(self.engine.run())
         watch = asyncio.create_task(self.agent.watch_store())
-        done, _ = await asyncio.wait([stopping, engine, watch], return_when=asyncio.FIRST_COMPLETED)
+        meter = asyncio.create_task(self._meter.run())
+        done, _ = await asyncio.wait([stopping, engine, watch, meter], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         watch.cancel()
+        meter.cancel()
         self.engine.end_loop()
         await engine
         for task in done:
@@ -147,6 +161,7 @@ class Service:
     async def stop(self) -> None:
         """Accept no more, let requests and pushes that run end, and leave what is enforced."""
         await self._server.stop(self._settings.drain_deadline)
+        await self._meter.stop()
         await self.agent.stop()
         await self.engine.stop()
         self._handlers.close()

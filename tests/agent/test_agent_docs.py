@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agent_harness import Harness, desired, intent, running
 from click.testing import CliRunner
 
 from gthulhu_agent.api.answers import STATUS
@@ -17,9 +16,9 @@ from gthulhu_agent.state import ConditionKind
 TEXT = (Path(__file__).parents[2] / "docs/agent.md").read_text(encoding="utf-8")
 
 
-def rows(heading: str) -> dict[str, list[str]]:
+def rows(heading: str, text: str = TEXT) -> dict[str, list[str]]:
     """The table rows of a section: the first cell's code, and the other cells."""
-    section = TEXT.split(f"## {heading}\n")[1].split("\n## ")[0]
+    section = text.split(f"## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
     cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
     return {name: row[1:] for row in cells for name in re.findall(r"`([^`]+)`", row[0])}
 
@@ -73,17 +72,3 @@ def test_every_command_has_its_line() -> None:
     assert told == set(cli.commands)
     for command in cli.commands:
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
-
-
-async def names(agent: Harness) -> set[str]:
-    async with agent.session.get(f"{agent.url}/metrics") as answer:
-        found = re.findall(r"^# TYPE (\w+) ", await answer.text(), re.MULTILINE)
-    return {name for name in found if not name.endswith("_created") and "_process_" not in name}
-
-
-async def test_every_metric_has_its_line(tmp_path: Path) -> None:
-    async with running(tmp_path) as agent:
-        await agent.put(desired(1, intent("web")))
-        await agent.next_pass()
-        told = {name.split("{")[0] for name in rows("Metrics")} - {"gthulhu_agent_process_…"}
-        assert told == await names(agent)

@@ -93,6 +93,7 @@ ROUTES = (
     Route("GET", "/v1/state", "get_state"),
     Route("GET", "/v1/pods", "get_pods"),
     Route("GET", "/v1/processes/{pid}", "get_process"),
+    Route("GET", "/v1/usage", "get_usage", query=("pod",)),
     Route("POST", "/v1/revert", "post_revert"),
     Route("POST", "/v1/resume", "post_resume"),
     Route("GET", "/v1/health", "get_health", access=Access.OPEN),

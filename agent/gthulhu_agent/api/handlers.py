@@ -6,13 +6,14 @@ import asyncio
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
-from gthulhu_agent import __version__, views
+from gthulhu_agent import __version__, usage_views, views
 from gthulhu_agent.agent import Agent, Refused
 from gthulhu_agent.api.answers import Answer, of_json, of_rows
 from gthulhu_agent.api.bodies import read_push
 from gthulhu_agent.api.calls import Call
 from gthulhu_agent.explaining import find, process_json
 from gthulhu_agent.metrics.exposition import Metrics
+from gthulhu_agent.usage.meter import Meter
 from gthulhu_wire.intents import canonical_intent
 from gthulhu_wire.refusals import Refusal
 
@@ -22,9 +23,10 @@ API = "v1"
 class Handlers:
     """Use cases as answers. ``parser`` has one thread: reading a 32 MiB set takes ten times its size of memory."""
 
-    def __init__(self, agent: Agent, metrics: Metrics) -> None:
+    def __init__(self, agent: Agent, metrics: Metrics, meter: Meter) -> None:
         self._agent = agent
         self._metrics = metrics
+        self._meter = meter
         self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
 
     def close(self) -> None:
@@ -82,6 +84,21 @@ class Handlers:
                 return of_json({"node": self._agent.node, **process_json(last, found)})
             await engine.look_again()
         raise Refused(Refusal.NOT_FOUND, f"no process {pid} runs here", "kernel threads are not looked at")
+
+    async def get_usage(self, call: Call) -> Answer:
+        """What the pods use, read now or a moment ago; with ``pod`` one of them, with its threads."""
+        reading, last = await self._meter.fresh(), self._agent.engine.last
+        if reading is None or last is None:
+            raise Refused(Refusal.BUSY, "this node has not been looked at yet", "ask again in a second")
+        head, uid = usage_views.usage_head(self._agent, reading), call.query.get("pod")
+        if uid is None:
+            return of_rows(head, "pods", usage_views.usage_rows(self._agent, reading.usage.pods))
+        pods = [pod for pod in reading.usage.pods if pod.uid == uid]
+        if not pods:
+            raise Refused(Refusal.NOT_FOUND, "no such pod runs here, or it is not measured", "/v1/usage lists them")
+        threads = await self._meter.threads_of(uid)
+        told = await self._agent.engine.between(lambda: usage_views.threads_json(last, uid, threads))
+        return of_rows({**head, **told}, "pods", usage_views.usage_rows(self._agent, pods))
 
     async def post_revert(self, _call: Call) -> Answer:
         """Put everything back, and keep hands off."""

@@ -42,6 +42,7 @@ _TEXTS: Mapping[str, _Text] = {
     "get_state": _Text("What stands in the way, and what each intent has come to in the kernel.", "State"),
     "get_pods": _Text("The pods that run here, as the node itself knows them.", "Pods", (Refusal.BUSY,)),
     "get_process": _Text("One process: its group, what takes each thread, what the kernel says.", "Process"),
+    "get_usage": _Text("What the pods use; with a uid one of them, with its threads.", "Usage", (Refusal.BUSY,)),
     "post_revert": _Text("Put everything back, and keep hands off until resume.", "Reverted"),
     "post_resume": _Text("Enforce what holds again.", "Resumed", (Refusal.NOT_STORED,)),
     "get_health": _Text("Whether the process answers.", "Health"),
@@ -49,6 +50,10 @@ _TEXTS: Mapping[str, _Text] = {
     "get_version": _Text("Who this is.", "Version"),
     "get_openapi": _Text("This document.", ""),
     "get_metrics": _Text("Everything that is counted, for Prometheus or as OpenMetrics.", "text"),
+}
+_QUERY: Mapping[str, Schema] = {
+    "adopt": {"type": "boolean", "default": False},
+    "pod": {"type": "string", "description": "UID of a pod."},
 }
 _EVERYWHERE = (
     Refusal.BAD_REQUEST,
@@ -119,7 +124,7 @@ def _operation(route: Route, told: _Text) -> dict[str, object]:
     }
     parameters = [
         *(_parameter(name, "path", {"type": "integer", "minimum": 0}) for name in route.pattern.groupindex),
-        *(_parameter(name, "query", {"type": "boolean", "default": False}) for name in route.query),
+        *(_parameter(name, "query", _QUERY[name]) for name in route.query),
     ]
     if parameters:
         operation["parameters"] = parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from gthulhu_agent.classes import Class
 from gthulhu_agent.discovery.snapshot import GroupKind
+from gthulhu_agent.explaining import Lost
 from gthulhu_agent.state import ConditionKind
 from gthulhu_wire.documents import MAX_COUNTER, MAX_INTENTS, MAX_LIST, MAX_PATTERN, MAX_TEXT
 from gthulhu_wire.intents import (
@@ -25,7 +27,7 @@ def ref(name: str) -> Schema:
 
 def schemas() -> dict[str, Schema]:
     """Every schema by name."""
-    return {**_of_a_set(), **_of_what_holds(), **_of_state(), **_of_what_runs(), **_of_answers()}
+    return {**_of_a_set(), **_of_what_holds(), **_of_state(), **_of_what_runs(), **_of_usage(), **_of_answers()}
 
 
 def _object(text: str, properties: dict[str, Schema], *, optional: tuple[str, ...] = (), closed: bool = True) -> Schema:
@@ -287,22 +289,109 @@ def _of_what_runs() -> dict[str, Schema]:
             {
                 "tid": _number("Thread id.", 1),
                 "name": _text("Its name."),
-                "winner": _or_null(
-                    _object("The policy that takes it.", {"namespace": _text("Namespace."), "name": _text("Name.")})
-                ),
+                "winner": _or_null(ref("PolicyName")),
+                "class": _CLASS,
                 "wanted": _or_null(ref("Schedule")),
                 "weight": _or_null(_number("cgroup weight that the policy's intent set.", 1, 10000)),
-                "kernel": _or_null(
+                "kernel": _or_null(ref("InKernel")),
+                "losers": _list(ref("Loser"), "Intents that do not take it, strongest first."),
+                "losersLeftOut": _number("Those that are not told.", 0),
+            },
+            closed=False,
+        ),
+        "Loser": _object(
+            "An intent that does not take a thread.",
+            {
+                "namespace": _text("Namespace of the policy."),
+                "name": _text("Name of the policy."),
+                "reason": {"enum": [reason.value for reason in Lost], "description": "A closed list."},
+                "text": _text("Why."),
+            },
+            closed=False,
+        ),
+        "PolicyName": _object("A policy.", {"namespace": _text("Namespace."), "name": _text("Name.")}),
+        "InKernel": _object(
+            "Read from the kernel now; null for a thread that has ended.",
+            {
+                "policy": _text("Scheduling policy."),
+                "nice": _number("Nice value.", -20, 19),
+                "timeSlice": _or_null(_number("Slice in nanoseconds.", 0)),
+            },
+            closed=False,
+        ),
+    }
+
+
+_CLASS: Schema = {
+    "enum": [*(one.value for one in Class), None],
+    "description": "Scheduling class that the policy puts it in; null where there is none.",
+}
+
+
+def _of_usage() -> dict[str, Schema]:
+    counters = {
+        "cpu": _number("Nanoseconds on a CPU.", 0),
+        "wait": _number("Nanoseconds runnable and waiting for a CPU.", 0),
+        "runs": _number("Times that it got a CPU.", 0),
+        "voluntary": _number("Context switches by itself.", 0),
+        "involuntary": _number("Context switches because another was to run.", 0),
+        "migrations": _number("Moves to another CPU.", 0),
+    }
+    return {
+        "Usage": _object(
+            "What the pods use. Of two answers the differences are rates.",
+            {
+                "node": _text("Name of the node."),
+                "enforcer": _text("Way into the kernel."),
+                "readAt": _instant("When it was read."),
+                "clock": {"type": "number", "description": "The same in seconds on a clock that is never set."},
+                "leftOut": _number("Pods that run and are not measured: over the limit.", 0),
+                "unreadable": _number("Threads whose counters could not be read.", 0),
+                "threads": _list(ref("ThreadUsage"), "The pod's threads, where one was asked for."),
+                "threadsLeftOut": _number("Threads that are not told: over the limit.", 0),
+                "pods": _list(ref("PodUsage"), "In order of uid."),
+            },
+            optional=("threads", "threadsLeftOut"),
+            closed=False,
+        ),
+        "Counts": _object("Counters that never go down.", counters, closed=False),
+        "PodUsage": _object(
+            "A pod without its pause container. What threads had used that ended stays counted.",
+            {
+                "uid": _text("UID."),
+                "namespace": _text("Namespace."),
+                "name": _text("Name."),
+                "processes": _number("That run.", 0),
+                "threads": _number("That run.", 0),
+                "counts": ref("Counts"),
+                "intents": _list(
                     _object(
-                        "Read from the kernel now; null for a thread that has ended.",
+                        "An intent for it.",
                         {
-                            "policy": _text("Scheduling policy."),
-                            "nice": _number("Nice value.", -20, 19),
-                            "timeSlice": _or_null(_number("Slice in nanoseconds.", 0)),
+                            "policy": ref("PolicyName"),
+                            "class": _CLASS,
+                            "threads": _number("Threads that it holds.", 0),
+                            "enforced": _flag("Whether all of them run as told."),
+                            "effective": _or_null(ref("Schedule")),
                         },
                         closed=False,
-                    )
+                    ),
+                    "Strongest first.",
                 ),
+            },
+            closed=False,
+        ),
+        "ThreadUsage": _object(
+            "A thread.",
+            {
+                "pid": _number("Of its process.", 1),
+                "tid": _number("Its own.", 1),
+                "comm": _text("Name of the process."),
+                "name": _text("Name of the thread."),
+                "counts": ref("Counts"),
+                "winner": _or_null(ref("PolicyName")),
+                "class": _CLASS,
+                "kernel": _or_null(ref("InKernel")),
             },
             closed=False,
         ),
