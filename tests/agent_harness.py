@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from gthulhu_agent.api.listener import listen
+from gthulhu_agent.api.edge import Edge
 from gthulhu_agent.configuring.listens import listens
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot, TaskId, Thread
 from gthulhu_agent.disk import Disk
@@ -195,15 +195,15 @@ async def running(
     """An agent that serves on loopback, or where ``listen`` says, until the block ends."""
     chosen = settings(folder, **overrides)
     chosen.state_dir.mkdir(mode=0o700, exist_ok=True)
-    listener = listen(chosen.listen[0].address, secret=secret is not None, socket_mode=chosen.socket_mode)
+    edge = Edge.open(chosen, clock=clock, secret=None if secret is None else Secret(secret))
+    listener = edge.listeners[0].listener
     scanner, kernel = scanner or FakeScanner(snapshot("uid-1")), kernel or FakeKernel()
     service = Service(
         chosen,
-        listener=listener,
+        edge=edge,
         store=DesiredStore(chosen.state_dir, disk),
         scanner=scanner,
         enforcer=kernel,
-        secret=None if secret is None else Secret(secret),
         clock=clock,
     )
     told = asyncio.Event()
@@ -223,4 +223,4 @@ async def running(
         told.set()
         await working
         await service.stop()
-        listener.close()
+        edge.close()

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import structlog
 
-from gthulhu_agent import secret as secrets
 from gthulhu_agent import statedir
 from gthulhu_agent.agent import Agent
 from gthulhu_agent.api import v1
-from gthulhu_agent.api.callers import Callers
+from gthulhu_agent.api.calls import Family
+from gthulhu_agent.api.edge import Edge, Opened
 from gthulhu_agent.api.handlers import Handlers
-from gthulhu_agent.api.listener import Listener, listen
 from gthulhu_agent.api.server import ApiServer
 from gthulhu_agent.api.serving import Guards, Serving
-from gthulhu_agent.callers import How
 from gthulhu_agent.choosing import find_enforcer, put_back
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
@@ -28,7 +26,6 @@ from gthulhu_agent.engine import Clock, Engine, Scanner
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.hostlock import claimed
 from gthulhu_agent.metrics.exposition import Metrics
-from gthulhu_agent.secret import Secret
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
 from gthulhu_agent.store import DesiredStore
@@ -45,7 +42,6 @@ def serve(settings: Settings) -> None:
     Raises:
         AgentError: it cannot run; with its cure.
     """
-    secret = None if settings.secret_file is None else Secret(secrets.read(settings.secret_file))
     with ExitStack() as held:
         state = held.enter_context(statedir.StateDirectory.claim(settings.state_dir))
         enforcer = find_enforcer(settings.enforcer, state.path)
@@ -53,11 +49,8 @@ def serve(settings: Settings) -> None:
             _put_back_former(state, settings.enforcer_lock)
         else:
             held.enter_context(claimed(settings.enforcer_lock))
-        listener = listen(settings.listen[0].address, secret=secret is not None, socket_mode=settings.socket_mode)
-        try:
-            asyncio.run(_run(settings, state, enforcer, listener, secret))
-        finally:
-            listener.close()
+        with closing(Edge.open(settings)) as edge:
+            asyncio.run(_run(settings, state, enforcer, edge))
 
 
 def _put_back_former(state: statedir.StateDirectory, lock: Path | None) -> None:
@@ -78,17 +71,18 @@ class Service:
         self,
         settings: Settings,
         *,
-        listener: Listener,
+        edge: Edge,
         store: DesiredStore,
         scanner: Scanner,
         enforcer: Enforcer,
-        secret: Secret | None = None,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
-        self._listener = listener
+        self._edge = edge
+        self._clock = clock
         metrics, conditions = Metrics(), Conditions()
+        self._conditions = conditions
         self.engine = Engine(
             scanner=scanner,
             bind=bind,
@@ -111,24 +105,42 @@ class Service:
             wall=clock.wall,
         )
         metrics.watch_usage(self.agent, self._meter)
-        self.open = listener.loopback and secret is None
-        if self.open:
-            conditions.raise_(
-                ConditionKind.OPEN_ON_LOOPBACK,
-                "no secret is set: every user and program of this machine can steer it",
-                cure="name a --secret-file, or listen on a Unix socket",
-                now=clock.now,
-            )
-        handlers = Handlers(self.agent, metrics, self._meter)
-        callers = Callers(open_as=_open_as(listener, secret), secret=secret)
-        guards = Guards(callers, self.open, settings.body_deadline, settings.answer_deadline)
-        self._handlers = handlers
-        self._server = ApiServer(
-            Serving((v1.family(handlers),), guards, metrics),
+        self.open = edge.open_to_all
+        self._say_who_comes_in()
+        self._handlers = Handlers(self.agent, metrics, self._meter)
+        self._servers = [(opened, self._server(opened, metrics)) for opened in edge.listeners]
+
+    def _server(self, opened: Opened, metrics: Metrics) -> ApiServer:
+        settings, callers = self._settings, self._edge.callers(opened)
+        guards = Guards(callers, callers.open_as == "loopback", settings.body_deadline, settings.answer_deadline)
+        return ApiServer(
+            Serving(self._families(), guards, metrics),
             metrics,
             max_connections=settings.max_connections,
             headers_deadline=settings.headers_deadline,
+            tls=self._edge.tls_of(opened),
         )
+
+    def _families(self) -> tuple[Family, ...]:
+        return (v1.family(self._handlers, open_metrics=self._settings.compat_open_metrics),)
+
+    def _say_who_comes_in(self) -> None:
+        if self.open:
+            self._conditions.raise_(
+                ConditionKind.OPEN_ON_LOOPBACK,
+                "no login is set up: every user and program of this machine can steer it",
+                cure="name a --secret-file, or listen on a Unix socket",
+                now=self._clock.now,
+            )
+        ways = self._edge.admission.login.ways
+        if ways.enabled and ways.public_key:
+            self._conditions.raise_(
+                ConditionKind.LOGIN_PROVES_NOTHING,
+                "compat.public_key_login is on: whoever knows the public key, which is no secret, gets a token",
+                cure="let clients sign assertions (token.clients) or show certificates (mtls.clients): docs/login.md",
+                now=self._clock.now,
+            )
+            _log.warning("the public key is taken as a login, which proves nothing", cure="docs/login.md")
 
     async def start(self) -> None:
         """Take up what is stored, and answer.
@@ -137,7 +149,8 @@ class Service:
             OSError: the state folder cannot be listed.
         """
         await self.agent.start()
-        await self._server.start(self._listener)
+        for opened, server in self._servers:
+            await server.start(opened.listener)
 
     async def run(self, told: asyncio.Event) -> None:
         """Enforce until ``told``.
@@ -149,10 +162,13 @@ class Service:
         engine = asyncio.create_task(self.engine.run())
         watch = asyncio.create_task(self.agent.watch_store())
         meter = asyncio.create_task(self._meter.run())
-        done, _ = await asyncio.wait([stopping, engine, watch, meter], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        watch.cancel()
-        meter.cancel()
+        loops = [stopping, engine, watch, meter]
+        if self._edge.tls is not None:
+            loops.append(asyncio.create_task(self._edge.tls.watch(self._conditions, self._clock, self._renew)))
+        done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        for loop in loops:
+            if loop is not engine:
+                loop.cancel()
         self.engine.end_loop()
         await engine
         for task in done:
@@ -160,40 +176,50 @@ class Service:
 
     async def stop(self) -> None:
         """Accept no more, let requests and pushes that run end, and leave what is enforced."""
-        await self._server.stop(self._settings.drain_deadline)
+        await asyncio.gather(*(server.stop(self._settings.drain_deadline) for _, server in self._servers))
         await self._meter.stop()
         await self.agent.stop()
         await self.engine.stop()
         self._handlers.close()
+        self._edge.admission.login.close()
+
+    async def reload(self) -> None:
+        """Take certificates, keys and authorities as their files have them now."""
+        if self._edge.tls is not None:
+            await self._edge.tls.look(self._conditions, self._clock, self._renew)
+
+    def _renew(self) -> None:
+        for _, server in self._servers:
+            server.renew()
 
 
-def _open_as(listener: Listener, secret: Secret | None) -> How | None:
-    if secret is not None:
-        return None
-    return "loopback" if listener.path is None else "socket"
-
-
-async def _run(
-    settings: Settings, state: statedir.StateDirectory, enforcer: Enforcer, listener: Listener, secret: Secret | None
-) -> None:
+async def _run(settings: Settings, state: statedir.StateDirectory, enforcer: Enforcer, edge: Edge) -> None:
     service = Service(
         settings,
-        listener=listener,
+        edge=edge,
         store=DesiredStore(state.path),
         scanner=Discovery(pod_file=settings.pod_file),
         enforcer=enforcer,
-        secret=secret,
     )
     told = asyncio.Event()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        reloads.add(task := asyncio.create_task(service.reload()))
+        task.add_done_callback(reloads.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     try:
         await service.start()
     except OSError as error:
         raise AgentError(f"the state folder {state.path} cannot be read: {error.strerror or error}") from error
-    secret_file = None if settings.secret_file is None else str(settings.secret_file)
-    state.announce(statedir.Running(os.getpid(), listener.address, secret_file))
-    _log.info("serving", listen=listener.address, node=settings.node, enforcer=enforcer.name, open=service.open)
+    announced = edge.announced
+    secret_file = None if settings.secret_file is None or announced.local else str(settings.secret_file)
+    state.announce(statedir.Running(os.getpid(), announced.listener.address, secret_file))
+    listens = [opened.listener.address for opened in edge.listeners]
+    _log.info("serving", listen=listens, node=settings.node, enforcer=enforcer.name, open=service.open)
     try:
         await service.run(told)
     finally:

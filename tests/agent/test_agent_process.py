@@ -100,7 +100,7 @@ def test_logs_are_json_on_stderr_without_the_secret(tmp_path: Path) -> None:
     [
         (["serve", "--no-such-option"], "No such option"),
         (["no-such-command"], "No such command"),
-        (["serve", "--listen", "0.0.0.0:0"], "there is no secret"),
+        (["serve", "--listen", "0.0.0.0:0"], "no way to log in"),
         (["serve", "--enforcer", "magic"], "auto, eevdf or none"),
         (["serve", "--config", "/no/such/file"], "No such file"),
         (["serve", "--scan-interval", "soon"], "--scan-interval: scan_interval takes a time"),

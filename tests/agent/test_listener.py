@@ -16,8 +16,8 @@ from gthulhu_agent.errors import AgentError, AlreadyRunning, UsageError
 
 
 @contextmanager
-def listening(address: str, *, secret: bool = False, socket_mode: int = 0o600) -> Iterator[Listener]:
-    with closing(listen(address, secret=secret, socket_mode=socket_mode)) as listener:
+def listening(address: str, *, login: bool = False, socket_mode: int = 0o600) -> Iterator[Listener]:
+    with closing(listen(address, login=login, socket_mode=socket_mode)) as listener:
         yield listener
 
 
@@ -31,19 +31,19 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0", "[fe80::1]:0"])
-def test_a_network_address_without_a_secret_is_refused(address: str) -> None:
-    with pytest.raises(UsageError, match="there is no secret") as refused, listening(address):
+def test_a_network_address_without_a_login_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="no way to log in") as refused, listening(address):
         pass
     assert "--secret-file" in refused.value.cure
 
 
-def test_with_a_secret_a_network_address_is_served() -> None:
-    with listening("0.0.0.0:0", secret=True) as listener:
+def test_with_a_login_a_network_address_is_served() -> None:
+    with listening("0.0.0.0:0", login=True) as listener:
         assert not listener.loopback
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "127.1.2.3:0"])
-def test_loopback_needs_no_secret_and_tells_its_port(address: str) -> None:
+def test_loopback_needs_no_login_and_tells_its_port(address: str) -> None:
     with listening(address) as listener:
         assert listener.loopback
         assert not listener.address.endswith(":0")
@@ -127,7 +127,7 @@ def test_what_is_no_socket_is_never_taken_away(tmp_path: Path, kind: str) -> Non
 
 def test_closing_leaves_the_socket_of_the_next_agent_alone(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
-    first = listen(f"unix:{path}", secret=False, socket_mode=0o600)
+    first = listen(f"unix:{path}", login=False, socket_mode=0o600)
     path.rename(tmp_path / "moved.sock")  # keeps its inode from being used again
     with listening(f"unix:{path}"):
         first.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.callers import Access, Caller, How, NoLogin, Why
 from gthulhu_agent.secret import Secret
+from gthulhu_agent.tls.identity import is_client
 from gthulhu_wire.refusals import Refusal
 
 __all__ = ["Access", "Caller", "Callers", "NotLoggedIn", "Shown"]
@@ -39,18 +40,19 @@ class Callers:
     Attributes:
         open_as: how everybody is let in where no login is asked for; None where one is.
         verify: reads a token; None where none is taken.
+        clients: names (globs) in certificates that are a login by themselves.
     """
 
     open_as: How | None = None
     secret: Secret | None = None
     verify: Verify | None = None
-    is_client: Callable[[str], bool] = lambda _identity: False
+    clients: tuple[str, ...] = ()
 
     def identify(self, shown: Shown) -> Caller | NoLogin:
         """Who calls: the strongest of what was shown."""
         if self.open_as is not None:
             return Caller("", Access.FULL, self.open_as)
-        if shown.certificate is not None and self.is_client(shown.certificate):
+        if shown.certificate is not None and is_client(shown.certificate, self.clients):
             return Caller(shown.certificate, Access.FULL, "certificate")
         offered = _bearer(shown.authorization)
         if isinstance(offered, NoLogin):
@@ -63,7 +65,7 @@ class Callers:
 
 
 def _bearer(values: Sequence[str]) -> str | NoLogin:
-    if not values:
+    if not values or values == [""]:
         return NoLogin("missing", "there is no Authorization header")
     scheme, _, offered = values[0].partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer":

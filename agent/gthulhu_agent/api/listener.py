@@ -1,4 +1,4 @@
-"""Where the API listens: loopback, a Unix socket, or a network address that a secret guards."""
+"""Where the API listens: loopback, a Unix socket, or a network address where callers have to log in."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class Listener:
                     self.path.unlink()
 
 
-def listen(address: str, *, secret: bool, socket_mode: int) -> Listener:
-    """Listen on ``address``.
+def listen(address: str, *, login: bool, socket_mode: int) -> Listener:
+    """Listen on ``address``; ``login`` is whether there is a way to log in there.
 
     Raises:
-        UsageError: it is no address, or one that others can reach while there is no secret.
+        UsageError: it is no address, or one that others can reach while nobody can log in.
         AgentError: the system does not let us.
         AlreadyRunning: somebody listens there.
     """
     if address.startswith(_UNIX):
         return _listen_unix(Path(address.removeprefix(_UNIX)), socket_mode)
-    return _listen_tcp(address, secret=secret)
+    return _listen_tcp(address, login=login)
 
 
-def _listen_tcp(address: str, *, secret: bool) -> Listener:
+def _listen_tcp(address: str, *, login: bool) -> Listener:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:]+)):(\d{1,5})", address)
     if match is None or int(match[3]) > _PORT_MAX:  # getaddrinfo would take it modulo 65536
         raise UsageError(f"listen: {address!r} is not ADDRESS:PORT, [IPV6]:PORT or unix:/path")
@@ -77,10 +77,11 @@ def _listen_tcp(address: str, *, secret: bool) -> Listener:
         raise UsageError(f"listen: {address!r} cannot be resolved: {error}") from error
     targets = list(dict.fromkeys((family, place) for family, _, _, _, place in found))
     loopback = all(_is_loopback(str(place[0])) for _, place in targets)
-    if not loopback and not secret:
+    if not loopback and not login:
         raise UsageError(
-            f"listen: {address} can be reached from other machines, and there is no secret",
-            cure="name a --secret-file, or listen on 127.0.0.1 or on a Unix socket",
+            f"listen: {address} can be reached from other machines, and there is no way to log in",
+            cure="name a --secret-file, --token-clients or --mtls-clients (docs/login.md), "
+            "or listen on 127.0.0.1 or on a Unix socket",
         )
     try:
         opened = _bind_all(targets, either=host == _EVERYWHERE)

@@ -9,9 +9,11 @@ import structlog
 from aiohttp import web
 
 from gthulhu_agent.api.answers import of_refusal
+from gthulhu_agent.api.handshaking import Handshakes
 from gthulhu_agent.api.listener import BACKLOG, Listener
 from gthulhu_agent.api.serving import Serving
 from gthulhu_agent.metrics.exposition import Metrics
+from gthulhu_agent.tls import Tls
 from gthulhu_wire.refusals import Refusal
 
 _LINGER = 1.0
@@ -65,37 +67,68 @@ class _Full(asyncio.Protocol):
         transport.close()
 
 
-class ApiServer:
-    """Serves on a :class:`Listener` until :meth:`stop`."""
+class _Dropped(asyncio.Protocol):
+    """A connection above the cap that would need a handshake first: the end."""
 
-    def __init__(self, serving: Serving, metrics: Metrics, *, max_connections: int, headers_deadline: float) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers make these
+        transport.abort()
+
+
+class ApiServer:
+    """Serves on one :class:`Listener` until :meth:`stop`, over TLS where it is given one."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        metrics: Metrics,
+        *,
+        max_connections: int,
+        headers_deadline: float,
+        tls: Tls | None = None,
+    ) -> None:
         self._server = web.Server(serving)
         self._metrics = metrics
         self._max_connections = max_connections
         self._headers_deadline = headers_deadline
         self._servers: Sequence[asyncio.Server] = ()
+        self._handshakes: Handshakes | None = None
+        if tls is not None:
+            self._handshakes = Handshakes(
+                tls, deadline=headers_deadline, failed=lambda: self._metrics.rejected("handshake")
+            )
 
     async def start(self, listener: Listener) -> None:
         """Accept connections."""
         loop = asyncio.get_running_loop()
         if listener.path is None:
             self._servers = [
-                await loop.create_server(self._connect, sock=one, backlog=BACKLOG) for one in listener.sockets
+                await loop.create_server(self._accept, sock=one, backlog=BACKLOG) for one in listener.sockets
             ]
         else:
-            self._servers = [await loop.create_unix_server(self._connect, sock=listener.sockets[0], backlog=BACKLOG)]
+            self._servers = [await loop.create_unix_server(self._accept, sock=listener.sockets[0], backlog=BACKLOG)]
+
+    def renew(self) -> None:
+        """Close each connection after the request that runs on it: the next one begins with a handshake."""
+        self._server.pre_shutdown()
 
     async def stop(self, drain: float) -> None:
         """Accept no more, let requests that run end within ``drain`` seconds, and close."""
         for server in self._servers:
             server.close()
+        if self._handshakes is not None:
+            self._handshakes.stop()
         self._server.pre_shutdown()
         await self._server.shutdown(drain)
 
-    def _connect(self) -> asyncio.Protocol:
-        if len(self._server.connections) >= self._max_connections:
+    def _accept(self) -> asyncio.Protocol:
+        shaking = 0 if self._handshakes is None else len(self._handshakes)
+        if len(self._server.connections) + shaking >= self._max_connections:
             self._metrics.rejected("full")
-            return _Full()
+            return _Full() if self._handshakes is None else _Dropped()
+        return self._connect() if self._handshakes is None else self._handshakes.before(self._connect)
+
+    def _connect(self) -> asyncio.Protocol:
         connection = Connection(
             self._server,
             loop=asyncio.get_running_loop(),

@@ -19,6 +19,7 @@ from gthulhu_agent.api.callers import Callers, NotLoggedIn, Shown
 from gthulhu_agent.api.calls import Call, Family, Handler, Route
 from gthulhu_agent.callers import Access, Caller
 from gthulhu_agent.metrics.exposition import Metrics
+from gthulhu_agent.tls.identity import identity, names
 from gthulhu_wire.refusals import Refusal
 
 OTHER = "other"
@@ -110,7 +111,7 @@ class Serving:
         self._check_place(request, found.family)
         if request.method == "OPTIONS" and found.family.cors:
             return Answer(200, b"", headers=_PREFLIGHT)
-        peer = _peer(request)
+        peer = _peer(request, self._guards.callers.clients)
         caller = self._check_caller(request, found, peer)
         route, handler = found.route, found.handler
         if route is None or handler is None:
@@ -244,11 +245,12 @@ def _query(request: web.BaseRequest, route: Route) -> dict[str, str]:
     return dict(query)
 
 
-def _peer(request: web.BaseRequest) -> _Peer:
+def _peer(request: web.BaseRequest, clients: Sequence[str]) -> _Peer:
     if request.transport is None:
         return _Peer("", None)
     name = request.transport.get_extra_info("peername")
-    return _Peer(str(name[0]) if isinstance(name, tuple) else "", None)
+    shown = names(request.transport.get_extra_info("peercert"))
+    return _Peer(str(name[0]) if isinstance(name, tuple) else "", identity(shown, clients))
 
 
 def _may_call(origin: str, family: Family) -> bool:
