@@ -71,7 +71,7 @@ class Libbpf:
         """
         if self.version < oldest:
             need, have = (".".join(map(str, version)) for version in (oldest, self.version))
-            raise BpfError(f"{what} need libbpf {need} or newer, here is {have}", _INSTALL)
+            raise BpfError(f"{what}: needs libbpf {need} or newer, here is {have}", _INSTALL)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:

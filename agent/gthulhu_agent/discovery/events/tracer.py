@@ -25,6 +25,8 @@ RECORD: Final = struct.Struct("=IIIIQQ")
 WATCH: Final = struct.Struct("=IIQQ")
 """``struct tracer_watch``."""
 _KEY: Final = struct.Struct("=Q")
+_INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC
+"""PROC_PID_INIT_INO of the kernel, the same on every machine."""
 _MOST: Final = 4096
 """Records of one read: some milliseconds of work."""
 
@@ -70,6 +72,7 @@ class Tracer:
             BpfError: this kernel, this process or this installation cannot; the text says which.
         """
         number = hierarchy_id(layout, proc)
+        _require_ids_of_the_host(proc)
         library = Libbpf()
         self._clock = clock
         self._crowds = Crowds(budget.window)
@@ -198,6 +201,16 @@ class Crowds:
     def next(self) -> float | None:
         """When the next one is due; None where none is."""
         return min(self._due.values(), default=None)
+
+
+def _require_ids_of_the_host(proc: Path) -> None:
+    # Programs in the kernel see ids of the initial namespace; in another one the same numbers are other threads.
+    try:
+        namespace = (proc / "self" / "ns" / "pid").stat().st_ino
+    except OSError as error:
+        raise BpfError(f"{proc}/self/ns/pid: {error.strerror}") from error
+    if namespace != _INITIAL_PID_NAMESPACE:
+        raise BpfError("this process has a pid namespace of its own", "run it in the host's: hostPID: true")
 
 
 def hierarchy_id(layout: Layout, proc: Path = Path("/proc")) -> int:
