@@ -159,11 +159,11 @@ async def test_what_a_scheduler_reports_is_told_from_its_first_report_on(tmp_pat
     reports, metrics = MetricSets(), Metrics()
     metrics.watch_reports(reports, machine_id({}, id_file))
     assert "nr_queued" not in (await metrics.render(""))[0].decode()
-    reports.take(MetricSet(usersched_last_run_at=2**53 + 2, nr_queued=7), 1000)
+    reports.take(MetricSet(usersched_last_run_at=1_700_000_000, nr_queued=7), 1000)
     text = (await metrics.render(""))[0].decode()
     assert 'nr_queued{machine_id="0123"} 7.0' in text
     assert "# HELP user_sched_last_run_at the timestamp of the last user scheduling run\n" in text
-    assert 'user_sched_last_run_at{machine_id="0123"} 9.007199254740994e+015' in text
+    assert 'user_sched_last_run_at{machine_id="0123"} 1.7e+09' in text
     for name, told in GAUGES.values():
         assert f"# HELP {name} {told}\n# TYPE {name} gauge\n{name}{{" in text
 
@@ -202,9 +202,9 @@ async def test_every_metric_has_its_line_and_no_other_has(tmp_path: Path) -> Non
     found = {name for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE) if not name.endswith("_created")}
     found = {name for name in found if "_agent_process_" not in name}
     lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    told = {name: labels for line in lines for name, labels in re.findall(r"`(\w+)(?:\{([^}]+)\})?`", line)}
-    assert {name for name in told if name not in ("bpf", "connector", "none")} - found == set()
-    assert found - told.keys() == set()
+    first = [line.split(" | ")[0] for line in lines]
+    told = {name: labels for cell in first for name, labels in re.findall(r"`(\w+)(?:\{([^}]+)\})?`", cell)}
+    assert told.keys() == found
     for name, labels in told.items():
         if name.startswith("gthulhu_pod_"):
             assert tuple(labels.split(",")) == UPSTREAM_LABELS

@@ -79,6 +79,8 @@ def test_a_live_thread_is_read_with_all_its_switches() -> None:
     finally:
         done.set()
         worker.join()
+    while ProcReader().lives(thread):
+        done.wait(0.001)  # join() returns a moment before the kernel has taken the thread away
     assert ProcReader().read(os.getpid(), thread, before) is None
 
 

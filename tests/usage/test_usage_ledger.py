@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,19 +117,21 @@ def test_this_very_process_uses_the_cpu() -> None:
 
 def test_what_a_real_thread_used_stays_when_it_has_ended() -> None:
     ledger = Ledger(ProcReader())
-    ready, leave = threading.Event(), threading.Event()
+    ready, gone = threading.Event(), threading.Event()
 
     def burn() -> None:
         sum(range(3_000_000))
         ready.set()
-        leave.wait(30)
+        gone.wait(30)
 
     worker = threading.Thread(target=burn)
     worker.start()
     ready.wait(30)
     both = read(ledger, myself())["uid-1"]
-    leave.set()
+    gone.set()
     worker.join()
+    while Path(f"/proc/self/task/{worker.native_id}").exists():
+        time.sleep(0.001)  # join() returns a moment before the kernel has taken the thread away
     alone = read(Ledger(ProcReader()), myself())["uid-1"]
     after = read(ledger, myself())["uid-1"]
     assert alone.cpu < after.cpu
