@@ -15,8 +15,8 @@ from typing import Any
 from gthulhu_agent.errors import UsageError
 
 _MAX_BYTES = 256 * 1024
-_MOST_TRIES = 256
-"""A key that many comments and strings have too is told without its place rather than slowly."""
+_MOST_READ = 2 * 1024 * 1024
+"""Bytes that are read again to find a key; among very many namesakes it is told without its place, not slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _place(text: str, keys: tuple[str, ...]) -> str:
     """``:line:column`` of a key: the occurrence whose renaming renames that key, and no other does."""
     *section, key = keys
     other = f"{'_' * len(key)}_"
-    for start in islice(_occurrences(text, key), _MOST_TRIES):
+    for start in islice(_occurrences(text, key), 1 + _MOST_READ // (len(text) + 1)):
         try:
             renamed: Any = tomllib.loads(f"{text[:start]}{other}{text[start + len(key) :]}")
         except tomllib.TOMLDecodeError:

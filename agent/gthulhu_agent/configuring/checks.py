@@ -77,6 +77,8 @@ class Checks:
         wanted = _KEY if pem.private else "CERTIFICATE"
         if not holds(pem.reveal(), wanted):
             yield f"{self._place(field)} holds no {wanted} block: a placeholder, or cut off"
+        elif not pem.private and _KEY in pem.reveal():
+            yield f"{self._place(field)} holds a private key, and is not where one is kept"
         elif pem.private and one.where.startswith("--"):
             yield f"{self._place(field)} is seen by every user of this machine here: name a file"
         elif pem.private and one.exposed:

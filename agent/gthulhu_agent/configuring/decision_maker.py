@@ -18,7 +18,7 @@ from gthulhu_agent.configuring.values import (
     url,
 )
 
-_PEM = "PEM text, a path or credential:NAME"
+_PEM = "PEM text, /a/path or credential:NAME"
 
 
 def _server(value: object) -> tuple[Listen, ...]:

@@ -12,6 +12,7 @@ from gthulhu_wire.dialects import Dialect
 Api = Literal["dm", "bss", "none"]
 TAKES = "ADDRESS:PORT, [IPV6]:PORT or unix:/path, each with ,api=dm|bss|none and ,dialect=priority|kernel|user|bool"
 _MOST = 8
+_PORT_MAX = 65535
 _DIALECTS = {"dm": Dialect.KERNEL, "bss": Dialect.BOOL, "none": Dialect.PRIORITY}
 
 
@@ -65,7 +66,7 @@ def go_address(host: str) -> str:
         ValueError: it has no port.
     """
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:,\s]*):(\d{1,5})", host)
-    if match is None:
+    if match is None or int(match[2]) > _PORT_MAX:
         raise ValueError(host)
     return f"{match[1] or '*'}:{int(match[2])}"
 
@@ -74,7 +75,7 @@ def _listen(value: object) -> Listen:
     if not isinstance(value, str):
         raise TypeError(value)
     address, *said = value.strip().split(",")
-    if not address:
+    if not _is_address(address):
         raise ValueError(value)
     options: dict[str, str] = {}
     for one in said:
@@ -86,6 +87,13 @@ def _listen(value: object) -> Listen:
     if api == "none" and "dialect" in options:
         raise ValueError(value)  # nobody would speak it
     return Listen(address, api, Dialect(options["dialect"]) if "dialect" in options else _DIALECTS[api])
+
+
+def _is_address(text: str) -> bool:
+    if text.startswith("unix:"):
+        return "\n" not in text and text != "unix:"  # the path is judged, with its cure, when it is opened
+    match = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:\s]+):(\d{1,5})", text)
+    return match is not None and int(match[1]) <= _PORT_MAX
 
 
 def _api(word: str) -> Api:

@@ -16,6 +16,8 @@ from gthulhu_agent.settingsfile import read
 PREFIX = "GTHULHU_AGENT_"
 DM_PREFIX = "DM_"
 _SHOWN = 200
+_ALIKE = {True: 0.7, False: 0.6}
+"""How much alike what is meant has to be: names of sections are short, and all a little alike."""
 _WHERE_IT_IS = {f"{PREFIX}CONFIG", f"{DM_PREFIX}CONFIG_NAME", f"{DM_PREFIX}CONFIG_DIR_PATH"}
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
 """What Kubernetes adds to every pod's environment when a Service is called gthulhu-agent, or dm."""
@@ -61,8 +63,11 @@ def from_file(file: Path, known: Mapping[str, Setting], faults: list[str], warni
             found.append(Said(entry.where, known[entry.key], entry.value, entry.exposed))
         elif entry.key in WITHOUT_EFFECT:
             warnings.append(f"{entry.where}: {entry.key} is without effect: {WITHOUT_EFFECT[entry.key]}")
+        elif entry.key in sections:
+            faults.append(f"{entry.where}: '{entry.key}' is a section: [{entry.key}]")
         else:
-            faults.append(_unknown(entry.where, entry.key, known))
+            table = isinstance(entry.value, dict) and "." not in entry.key
+            faults.append(_unknown(entry.where, entry.key, sections if table else known, _ALIKE[table]))
     return found
 
 
@@ -114,6 +119,6 @@ def _variables(environ: Mapping[str, str], prefix: str) -> list[tuple[str, str]]
     ]
 
 
-def _unknown(where: str, key: str, known: Iterable[str]) -> str:
-    likely = difflib.get_close_matches(key.lower(), known, n=1)
+def _unknown(where: str, key: str, known: Iterable[str], alike: float = _ALIKE[False]) -> str:
+    likely = difflib.get_close_matches(key.lower(), known, n=1, cutoff=alike)
     return f"{where}: '{key}' is not a setting" + (f"; did you mean '{likely[0]}'?" if likely else "")

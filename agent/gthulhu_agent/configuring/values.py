@@ -161,7 +161,7 @@ def origins(value: object) -> tuple[str, ...]:
 
 
 def pem(name: str, *, private: bool) -> Callable[[object], SecretText | None]:
-    """PEM text, the path of a file with it, or nothing."""
+    """PEM text, the path of a file with it (absolute, or with ./ or ~ before it), or nothing."""
 
     def parse(value: object) -> SecretText | None:
         if not isinstance(value, str):
@@ -171,7 +171,8 @@ def pem(name: str, *, private: bool) -> Callable[[object], SecretText | None]:
             return None
         if "-----BEGIN" in said:
             return SecretText(name, text=said + "\n", private=private)
-        if "\n" in said:
+        # What begins like this is no base64: a key that lost its frame is not taken for a path, and shown as one.
+        if not said.startswith(("/", "~", "./", "../")) or "\n" in said:
             raise ValueError(name)
         return SecretText(name, path=path(said), private=private)
 
