@@ -7,6 +7,7 @@ import os
 import signal
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,6 +26,8 @@ from gthulhu_agent.enforcing.protocol import Enforcer
 from gthulhu_agent.engine import Clock, Engine, Scanner
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.hostlock import claimed
+from gthulhu_agent.legacy.decision_maker import DecisionMaker
+from gthulhu_agent.legacy.reaching import Strategies
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
@@ -32,6 +35,9 @@ from gthulhu_agent.store import DesiredStore
 from gthulhu_agent.usage.ledger import Ledger
 from gthulhu_agent.usage.meter import Meter
 from gthulhu_agent.usage.reading import ProcReader
+
+if TYPE_CHECKING:
+    from gthulhu_agent.legacy.kubernetes import PodWatch
 
 _log = structlog.stdlib.get_logger("gthulhu_agent")
 
@@ -82,6 +88,7 @@ class Service:
         self._edge = edge
         self._clock = clock
         metrics, conditions = Metrics(), Conditions()
+        self._metrics = metrics
         self._conditions = conditions
         self.engine = Engine(
             scanner=scanner,
@@ -92,7 +99,7 @@ class Service:
             protected_units=settings.protected_units,
             self_pid=os.getpid(),
             clock=clock,
-            observe=metrics.pass_ended,
+            observe=self._pass_ended,
         )
         self.agent = Agent(node=settings.node, store=store, engine=self.engine, conditions=conditions, clock=clock)
         metrics.watch(self.agent)
@@ -105,24 +112,49 @@ class Service:
             wall=clock.wall,
         )
         metrics.watch_usage(self.agent, self._meter)
+        self.decisions = DecisionMaker(self.agent, protected_namespaces=settings.protected_namespaces)
+        self.strategies = Strategies(self.decisions)
+        self._pod_watch = self._watch_pods()
         self.open = edge.open_to_all
         self._say_who_comes_in()
-        self._handlers = Handlers(self.agent, metrics, self._meter)
+        self._handlers = Handlers(self.agent, metrics, self._meter, edge.admission.login)
         self._servers = [(opened, self._server(opened, metrics)) for opened in edge.listeners]
 
     def _server(self, opened: Opened, metrics: Metrics) -> ApiServer:
         settings, callers = self._settings, self._edge.callers(opened)
         guards = Guards(callers, callers.open_as == "loopback", settings.body_deadline, settings.answer_deadline)
         return ApiServer(
-            Serving(self._families(), guards, metrics),
+            Serving(self._families(opened), guards, metrics),
             metrics,
             max_connections=settings.max_connections,
             headers_deadline=settings.headers_deadline,
             tls=self._edge.tls_of(opened),
         )
 
-    def _families(self) -> tuple[Family, ...]:
-        return (v1.family(self._handlers, open_metrics=self._settings.compat_open_metrics),)
+    def _families(self, opened: Opened) -> tuple[Family, ...]:
+        own = v1.family(self._handlers, open_metrics=self._settings.compat_open_metrics)
+        if opened.said.api == "bss":
+            from gthulhu_agent.api import bss  # noqa: PLC0415 - few nodes have clients that are so old
+
+            login = self._edge.admission.login
+            return (bss.family(self.decisions, login, cors=self._settings.bss_cors_origins), own)
+        return (own,)
+
+    def _watch_pods(self) -> PodWatch | None:
+        said = self._settings
+        if not said.bss_kubernetes:
+            return None
+        from gthulhu_agent.legacy.kubernetes import PodWatch, api_server  # noqa: PLC0415 - few nodes ask an API server
+
+        server = api_server(
+            said.bss_kubernetes, said.bss_kubernetes_token_file, said.bss_kubernetes_ca_file, os.environ
+        )
+        self.strategies.watch = watch = PodWatch(server, said.node, changed=self.strategies.changed)
+        return watch
+
+    def _pass_ended(self, seconds: float) -> None:
+        self._metrics.pass_ended(seconds)
+        self.strategies.pass_ended()
 
     def _say_who_comes_in(self) -> None:
         if self.open:
@@ -162,7 +194,9 @@ class Service:
         engine = asyncio.create_task(self.engine.run())
         watch = asyncio.create_task(self.agent.watch_store())
         meter = asyncio.create_task(self._meter.run())
-        loops = [stopping, engine, watch, meter]
+        loops = [stopping, engine, watch, meter, asyncio.create_task(self.strategies.run())]
+        if self._pod_watch is not None:
+            loops.append(asyncio.create_task(self._pod_watch.run()))
         if self._edge.tls is not None:
             loops.append(asyncio.create_task(self._edge.tls.watch(self._conditions, self._clock, self._renew)))
         done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.legacy.decision_maker import DecisionMaker
-from gthulhu_agent.legacy.kubernetes import PodWatch
 from gthulhu_agent.legacy.labels import Labelled, merged, of_intents, of_pods
 from gthulhu_agent.legacy.received import Received
 from gthulhu_agent.legacy.strategies import StrategyState, reached_pods, states
 from gthulhu_agent.legacy.translating import BSS, Reached, strategy_name
 from gthulhu_agent.state import ConditionKind
 from gthulhu_wire.intents import PodRef
+
+if TYPE_CHECKING:
+    from gthulhu_agent.legacy.kubernetes import PodWatch
 
 _TOGETHER = 0.2
 """Seconds in which changes are waited for together: a rollout changes many pods at once, and each set is stored."""
@@ -68,6 +71,7 @@ class Strategies:
         if last is not None and (found := of_pods(last.snapshot.pods)) != self._of_pod_file:
             self._of_pod_file = found
             self._changed.set()
+        self.judge()
 
     async def run(self) -> None:
         """Keep the pods of strategies right, until cancelled."""
@@ -82,7 +86,6 @@ class Strategies:
                 _log.warning("the pods of strategies could not be stored", why=str(refused))
                 self._changed.set()
                 await self._sleep(_RETRY)
-            self.judge()
 
     def judge(self) -> None:
         """Raise or clear the condition that says that strategies wait for labels."""
