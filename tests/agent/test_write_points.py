@@ -1,0 +1,250 @@
+"""Kill -9 at every point where the agent writes: what was acknowledged holds after a restart, and nothing is damaged.
+
+One unharmed run tells the points and what is held after each step. Every other run ends at one of them, in the middle
+of a write too; the agent that is started then holds what it held before the step that was under way, or after it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_program import PATIENCE, UnixHTTPConnection, environment
+from requirement import missing
+
+from gthulhu_agent.enforcing import sched_attr
+from gthulhu_wire.intents import DesiredSet, Intent, PodRef, PolicyRef, Schedule, Terms
+
+pytestmark = [pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(600)]
+UID = "0e4f5a9c-7c39-4f60-8c9f-1d2e3f4a5b6c"
+LEFT_HALF_WRITTEN = (".unfinished", ".new", ".tmp")
+Told = dict[str, Any]
+GONE = (OSError, http.client.HTTPException)
+"""How a caller sees that the agent was killed."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call, after which the test waits until what it began is done."""
+
+    method: str
+    path: str
+    body: Told | None = None
+
+
+def a_set(generation: int, slice_ns: int) -> Told:
+    """A set that gives the pod's threads a slice."""
+    terms = Terms(PolicyRef("shop", "web", "web.yaml"), Schedule(time_slice_ns=slice_ns))
+    return DesiredSet("main", 0, generation, (Intent(terms, 0, PodRef("shop", "web-0", UID)),)).as_json()
+
+
+STEPS = (
+    Step("PUT", "/v1/desired", a_set(1, 3_000_000)),
+    Step("PUT", "/v1/desired", a_set(2, 5_000_000)),
+    Step("POST", "/v1/revert"),
+    Step("POST", "/v1/resume"),
+)
+
+
+class Forks:
+    """The program of ``write_points``, which has everything imported."""
+
+    def __init__(self, program: subprocess.Popen[str], folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+
+    def order(self, order: Told) -> int:
+        """Its answer."""
+        assert self._program.stdin is not None
+        assert self._program.stdout is not None
+        self._program.stdin.write(f"{json.dumps(order)}\n")
+        self._program.stdin.flush()
+        return int(self._program.stdout.readline())
+
+    def start(self, *arguments: str, at: int | None = None) -> int:
+        """The pid of ``gthulhu-agent`` with ``arguments``."""
+        folder = self._folder
+        return self.order(
+            {
+                "arguments": arguments,
+                "at": at,
+                "folder": str(folder / "state"),
+                "log": str(folder / "points"),
+                "errors": str(folder / "errors"),
+                "environment": {},
+            }
+        )
+
+    def end(self, pid: int) -> int:
+        """The exit code of ``pid`` once it has ended."""
+        return self.order({"wait": pid})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A process that a pod file declares, and a program that forks agents."""
+    if not sched_attr.ability().custom_slice:
+        missing("this kernel keeps no slice per thread; it needs Linux 6.12")
+    folder = tmp_path_factory.mktemp("points")
+    program = [sys.executable, str(Path(__file__).parents[1] / "write_points.py")]
+    with (
+        subprocess.Popen(["sleep", "infinity"]) as pod,
+        subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(folder)
+        ) as forks,
+    ):
+        containers = [{"name": "main", "id": "c1", "pids": [pod.pid]}]
+        row = {"uid": UID, "namespace": "shop", "name": "web-0", "labels": {"app": "web"}, "containers": containers}
+        (folder / "pods.json").write_text(json.dumps({"pods": [row]}))
+        try:
+            yield World(folder, Forks(forks, folder), pod.pid)
+        finally:
+            pod.kill()
+            assert forks.stdin is not None
+            forks.stdin.close()
+
+
+class World:
+    """One node: its agents, one after the other, and a process for them to schedule."""
+
+    def __init__(self, folder: Path, forks: Forks, pod: int) -> None:
+        self.folder = folder
+        self.forks = forks
+        self.pod = pod
+        self._path = folder / "api.sock"
+
+    def serve(self, at: int | None = None) -> int:
+        """Start an agent that ends at point ``at``."""
+        self._path.unlink(missing_ok=True)
+        arguments = ["serve", "--enforcer", "eevdf", "--listen", f"unix:{self._path}", "--scan-interval", "100ms"]
+        arguments += ["--pod-file", str(self.folder / "pods.json"), "--state-dir", str(self.folder / "state")]
+        return self.forks.start(*arguments, at=at)
+
+    def call(self, method: str, path: str, body: Told | None = None) -> tuple[int, Told]:
+        """One call."""
+        connection = UnixHTTPConnection(self._path)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, body=data, headers={"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def until_it_answers(self, pid: int) -> bool:
+        """False where it is killed before."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                self.call("GET", "/v1/health")
+            except GONE:
+                if not running(pid):
+                    return False
+                time.sleep(0.005)
+            else:
+                return True
+        pytest.fail("it does not answer")
+
+    def until_enforced(self) -> None:
+        """Until a pass has seen what is held now."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            _, state = self.call("GET", "/v1/state")
+            _, ready = self.call("GET", "/v1/ready")
+            kinds = {reason["type"] for reason in ready["reasons"]}
+            done = all(row["enforcedSince"] is not None for row in state["intents"]) or "Reverted" in kinds
+            if done and "Starting" not in kinds and state["passedGeneration"] == state["generation"]:
+                return
+            time.sleep(0.01)
+        pytest.fail("it is not enforced")
+
+    def told(self) -> Told:
+        """Everything that has to outlive a restart."""
+        _, held = self.call("GET", "/v1/desired")
+        _, ready = self.call("GET", "/v1/ready")
+        return {"held": held, "reverted": "Reverted" in {reason["type"] for reason in ready["reasons"]}}
+
+    def conditions(self) -> set[str]:
+        """What stands in its way."""
+        return {condition["type"] for condition in self.call("GET", "/v1/state")[1]["conditions"]}
+
+    def steps(self, pid: int) -> list[Told]:
+        """Go through all steps, as far as it lives; what it told before the first and after each that it ended."""
+        told: list[Told] = []
+        try:
+            if self.until_it_answers(pid):
+                self.until_enforced()
+                told.append(self.told())
+                for step in STEPS:
+                    status, answer = self.call(step.method, step.path, step.body)
+                    assert status == 200, answer
+                    self.until_enforced()
+                    told.append(self.told())
+                os.kill(pid, signal.SIGTERM)
+        except GONE:
+            pass
+        return told
+
+    def points(self) -> list[str]:
+        """The write points of the last agent."""
+        return (self.folder / "points").read_text().splitlines()
+
+    def clean(self) -> None:
+        """As before the first agent."""
+        pid = self.forks.start("revert", "--state-dir", str(self.folder / "state"))
+        assert self.forks.end(pid) == 0, self.errors()
+        for file in (self.folder / "state").iterdir():
+            file.unlink()
+        (self.folder / "state").rmdir()
+        (self.folder / "errors").unlink()
+
+    def errors(self) -> str:
+        """What agents wrote to stderr."""
+        return (self.folder / "errors").read_text()
+
+
+def running(pid: int) -> bool:
+    """Whether a process of another parent has not ended."""
+    return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+
+
+def test_kill_9_at_every_point_where_it_writes(world: World) -> None:
+    default = sched_attr.read(world.pod).slice_ns
+    pid = world.serve()
+    expected = world.steps(pid)
+    assert world.forks.end(pid) == 0, world.errors()
+    points = world.points()
+    world.clean()
+    assert len(expected) == 1 + len(STEPS)
+    assert {path.partition(" ")[2].partition(".")[0] for path in points} >= {"eevdf", "running", "reverted", "probe"}
+    for at, point in enumerate(points):
+        pid = world.serve(at)
+        told = world.steps(pid)
+        assert world.forks.end(pid) == -signal.SIGKILL, (point, world.errors())
+        assert told == expected[: len(told)], point
+        pid = world.serve()
+        assert world.until_it_answers(pid), (point, world.errors())
+        world.until_enforced()
+        found = world.told()
+        allowed = expected[max(0, len(told) - 1) : len(told) + 1]
+        assert found in allowed, (at, point)
+        assert world.conditions() <= {"OpenOnLoopback", "Reverted"}, (at, point)
+        assert world.call("PUT", "/v1/desired", {**a_set(99, 7_000_000)})[0] == 200
+        world.until_enforced()
+        assert world.call("POST", "/v1/revert")[0] == 200
+        assert sched_attr.read(world.pod).slice_ns == default, (at, point)
+        os.kill(pid, signal.SIGTERM)
+        assert world.forks.end(pid) == 0, (point, world.errors())
+        left = [path.name for path in (world.folder / "state").iterdir() if path.name.endswith(LEFT_HALF_WRITTEN)]
+        assert left == [], (at, point)
+        world.clean()
