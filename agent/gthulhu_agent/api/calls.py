@@ -96,6 +96,7 @@ ROUTES = (
     Route("GET", "/v1/usage", "get_usage", query=("pod",)),
     Route("POST", "/v1/revert", "post_revert"),
     Route("POST", "/v1/resume", "post_resume"),
+    Route("POST", "/v1/token", "post_token", access=Access.OPEN),
     Route("GET", "/v1/health", "get_health", access=Access.OPEN),
     Route("GET", "/v1/ready", "get_ready", access=Access.OPEN),
     Route("GET", "/v1/version", "get_version"),

@@ -11,8 +11,10 @@ from gthulhu_agent.agent import Agent, Refused
 from gthulhu_agent.api.answers import Answer, of_json, of_rows
 from gthulhu_agent.api.bodies import read_push
 from gthulhu_agent.api.calls import Call
+from gthulhu_agent.api.logins import read_login
 from gthulhu_agent.explaining import find, process_json
 from gthulhu_agent.metrics.exposition import Metrics
+from gthulhu_agent.tokens import Login
 from gthulhu_agent.usage.meter import Meter
 from gthulhu_wire.intents import canonical_intent
 from gthulhu_wire.refusals import Refusal
@@ -23,8 +25,9 @@ API = "v1"
 class Handlers:
     """Use cases as answers. ``parser`` has one thread: reading a 32 MiB set takes ten times its size of memory."""
 
-    def __init__(self, agent: Agent, metrics: Metrics, meter: Meter) -> None:
+    def __init__(self, agent: Agent, metrics: Metrics, meter: Meter, login: Login) -> None:
         self._agent = agent
+        self._login = login
         self._metrics = metrics
         self._meter = meter
         self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
@@ -109,6 +112,12 @@ class Handlers:
         """Enforce again."""
         await self._agent.resume()
         return of_json({"node": self._agent.node})
+
+    async def post_token(self, call: Call) -> Answer:
+        """A token, as OAuth 2.0 answers."""
+        token = await self._login.token(read_login(call))
+        lasts = token.expires_at - self._agent.clock.now
+        return of_json({"access_token": token.text, "token_type": "Bearer", "expires_in": lasts})
 
     async def get_health(self, _call: Call) -> Answer:
         """Whether the process answers."""

@@ -45,11 +45,20 @@ _TEXTS: Mapping[str, _Text] = {
     "get_usage": _Text("What the pods use; with a uid one of them, with its threads.", "Usage", (Refusal.BUSY,)),
     "post_revert": _Text("Put everything back, and keep hands off until resume.", "Reverted"),
     "post_resume": _Text("Enforce what holds again.", "Resumed", (Refusal.NOT_STORED,)),
+    "post_token": _Text(
+        "A token for who proves a private key, by a signed assertion (RFC 7523) or by its client certificate.",
+        "Token",
+        (Refusal.UNAUTHENTICATED, Refusal.TOO_MANY),
+    ),
     "get_health": _Text("Whether the process answers.", "Health"),
     "get_ready": _Text("Whether what holds is enforced; 503 with the reasons.", "Ready", also=503),
     "get_version": _Text("Who this is.", "Version"),
     "get_openapi": _Text("This document.", ""),
     "get_metrics": _Text("Everything that is counted, for Prometheus or as OpenMetrics.", "text"),
+}
+_BODIES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "put_desired": (("application/json",), "DesiredSet"),
+    "post_token": (("application/x-www-form-urlencoded", "application/json"), "TokenRequest"),
 }
 _QUERY: Mapping[str, Schema] = {
     "adopt": {"type": "boolean", "default": False},
@@ -128,8 +137,9 @@ def _operation(route: Route, told: _Text) -> dict[str, object]:
     ]
     if parameters:
         operation["parameters"] = parameters
-    if route.method == "PUT":
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref("DesiredSet")}}}
+    if route.operation in _BODIES:
+        kinds, schema = _BODIES[route.operation]
+        operation["requestBody"] = {"required": True, "content": {kind: {"schema": ref(schema)} for kind in kinds}}
     return operation
 
 

@@ -427,6 +427,30 @@ def _of_answers() -> dict[str, Schema]:
             },
             closed=False,
         ),
+        "TokenRequest": _object(
+            "What proves who asks. A client certificate that is a login needs none of it.",
+            {
+                "grant_type": {"const": "client_credentials", "description": "As OAuth 2.0 has it."},
+                "client_assertion_type": {
+                    "const": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                    "description": "As RFC 7523 has it.",
+                },
+                "client_assertion": _text("A JWT that the client signed for this node.", limit=8192),
+                "client_id": _text("Who it says it is."),
+                "public_key": _text("The agent's public key in PEM, where compat.public_key_login is on.", limit=65536),
+            },
+            optional=("grant_type", "client_assertion_type", "client_assertion", "client_id", "public_key"),
+            closed=False,
+        ),
+        "Token": _object(
+            "A token for the Authorization header.",
+            {
+                "access_token": _text("A JWT.", limit=65536),
+                "token_type": {"const": "Bearer", "description": "How it is sent."},
+                "expires_in": {"type": "integer", "minimum": 1, "description": "Seconds."},
+            },
+            closed=False,
+        ),
         "Refusal": _object(
             "No, and why.",
             {
