@@ -51,13 +51,21 @@ class Cgroups:
         return made
 
     def run(self, cgroup: Path, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """A Python program that waits for a line on stdin; it is in ``cgroup`` before it runs."""
+        """A Python program that comes to ``cgroup`` when it has started, and then waits for a line on stdin."""
         child = subprocess.Popen(
-            [sys.executable, "-S", "-c", f"import sys; sys.stdin.readline()\n{program}", *arguments],
+            [
+                sys.executable,
+                "-S",
+                "-c",
+                f"import sys; print('started', flush=True); sys.stdin.readline()\n{program}",
+                *arguments,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         self._children.append(child)
+        assert child.stdout
+        assert child.stdout.readline() == b"started\n"
         (cgroup / "cgroup.procs").write_text(str(child.pid))
         return child
 

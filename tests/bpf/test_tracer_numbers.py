@@ -1,4 +1,4 @@
-"""bpf/tracer.h and its readers in Python say the same; the header is read as text, so neither is made from the other."""
+"""bpf/tracer.h, read as text, and its readers in Python say the same."""
 
 from __future__ import annotations
 
