@@ -177,6 +177,29 @@ class Agent:
                 _log.info("resumed")
             self._decide_touching()
 
+    async def switch_off(self, why: str) -> None:
+        """Put everything back and keep hands off until :meth:`switch_on`; whoever says it remembers it.
+
+        Raises:
+            Refused: the kernel did not let everything be put back; hands are kept off all the same.
+        """
+        async with self._lock:
+            self.conditions.raise_(
+                ConditionKind.SWITCHED_OFF, why, cure="set mode gthulhu the same way", now=self.clock.now
+            )
+            self._decide_touching()
+            try:
+                count = await self.engine.revert()
+            except OSError as error:
+                raise Refused(Refusal.INTERNAL, f"not everything could be put back: {error}") from error
+        _log.warning("switched off", things=count)
+
+    def switch_on(self) -> None:
+        """Enforce again what is held, unless everything was reverted."""
+        if self.conditions.clear(ConditionKind.SWITCHED_OFF):
+            _log.info("switched on")
+        self._decide_touching()
+
     async def _push(self, pushed: DesiredSet, digest: str, *, adopt: bool) -> Held:
         async with self._lock:
             verdict = judge(self.held, pushed, digest, adopt=adopt)
@@ -259,7 +282,8 @@ class Agent:
 
     def _decide_touching(self) -> None:
         # What a set was that cannot be read is unknown, not empty: the kernel is left as it is until one is sent.
-        self.engine.touch(self._known and ConditionKind.REVERTED not in self.conditions)
+        off = ConditionKind.REVERTED in self.conditions or ConditionKind.SWITCHED_OFF in self.conditions
+        self.engine.touch(self._known and not off)
 
     def _say_reverted(self, now: int) -> None:
         self.conditions.raise_(

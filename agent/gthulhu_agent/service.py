@@ -20,6 +20,7 @@ from gthulhu_agent.api.handlers import Handlers
 from gthulhu_agent.api.server import ApiServer
 from gthulhu_agent.api.serving import Guards, Serving
 from gthulhu_agent.choosing import find_enforcer, put_back
+from gthulhu_agent.discovery.parents import parent_of
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Enforcer
@@ -28,6 +29,8 @@ from gthulhu_agent.errors import AgentError
 from gthulhu_agent.hostlock import claimed
 from gthulhu_agent.legacy.decision_maker import DecisionMaker
 from gthulhu_agent.legacy.reaching import Strategies
+from gthulhu_agent.legacy.runtime import Runtime, daemon_at
+from gthulhu_agent.legacy.runtime_file import RuntimeFile
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
@@ -112,12 +115,19 @@ class Service:
             wall=clock.wall,
         )
         metrics.watch_usage(self.agent, self._meter)
-        self.decisions = DecisionMaker(self.agent, protected_namespaces=settings.protected_namespaces)
+        self.decisions = DecisionMaker(
+            self.agent, protected_namespaces=settings.protected_namespaces, ppid_of=parent_of
+        )
         self.strategies = Strategies(self.decisions)
         self._pod_watch = self._watch_pods()
         self.open = edge.open_to_all
         self._say_who_comes_in()
         self._handlers = Handlers(self.agent, metrics, self._meter, edge.admission.login)
+        self.runtime = Runtime(
+            self.agent,
+            RuntimeFile(settings.state_dir),
+            daemon_at(settings.daemon_endpoint, settings.daemon_timeout_sec),
+        )
         self._servers = [(opened, self._server(opened, metrics)) for opened in edge.listeners]
 
     def _server(self, opened: Opened, metrics: Metrics) -> ApiServer:
@@ -138,6 +148,11 @@ class Service:
 
             login = self._edge.admission.login
             return (bss.family(self.decisions, login, cors=self._settings.bss_cors_origins), own)
+        if opened.said.api == "dm":
+            from gthulhu_agent.api import decision_maker  # noqa: PLC0415 - nodes without such clients do without it
+
+            login = self._edge.admission.login
+            return (*decision_maker.families(self.decisions, login, self.runtime, opened.said.dialect), own)
         return (own,)
 
     def _watch_pods(self) -> PodWatch | None:
@@ -181,6 +196,8 @@ class Service:
             OSError: the state folder cannot be listed.
         """
         await self.agent.start()
+        await self.decisions.start()
+        await self.runtime.start()
         for opened, server in self._servers:
             await server.start(opened.listener)
 

@@ -35,11 +35,9 @@ _NONE = Translation()
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A listing, and what it was made from: made again only when one of them is another."""
+    """A listing, and the pass that it was made from: made again for another one only (fault Y-06)."""
 
     done: Pass
-    held: Held
-    dialect: Dialect
     rows: tuple[ThreadStrategy, ...]
 
 
@@ -65,7 +63,7 @@ class DecisionMaker:
         self._protected = tuple(protected_namespaces)
         self._ppid_of = ppid_of
         self._translated: tuple[Received, Translation] | None = None
-        self._listing: Listing | None = None
+        self._listings: dict[Dialect, Listing] = {}
         self._working = asyncio.Lock()
 
     @property
@@ -180,11 +178,11 @@ class DecisionMaker:
         """
         done = await self._current()
         async with self._working:
-            listing = self._listing
-            if listing is None or (listing.done, listing.held, listing.dialect) != (done, done.held, dialect):
+            listing = self._listings.get(dialect)
+            if listing is None or listing.done is not done:
                 origins = self.translation(done.held).origins
                 rows = await asyncio.to_thread(thread_strategies, done.bindings, origins, dialect)
-                listing = self._listing = Listing(done, done.held, dialect, rows)
+                listing = self._listings[dialect] = Listing(done, rows)
         return listing.rows
 
     async def pods(self) -> tuple[PodProcesses, ...]:

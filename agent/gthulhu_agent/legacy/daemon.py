@@ -1,0 +1,94 @@
+"""Gthulhu's scheduler daemon, where one runs beside the agent: runtime configurations are its to apply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from gthulhu_agent.legacy.runtime import DaemonFault
+from gthulhu_agent.legacy.runtime_config import RuntimeConfig, RuntimeStatus, as_json
+
+_MOST = 64 * 1024
+"""Bytes of an answer."""
+_QUOTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class HttpDaemon:
+    """The daemon at ``endpoint``, a URL without a path; ``timeout`` is seconds."""
+
+    endpoint: str
+    timeout: float
+
+    async def apply(self, config: RuntimeConfig) -> None:
+        """Have it run with ``config``. Flags that are false are sent as false: absent means keep, there (W-20).
+
+        Raises:
+            DaemonFault: it cannot be reached, or says no.
+        """
+        await self._call("POST", "/api/v1/runtime-config", as_json(config))
+
+    async def status(self) -> RuntimeStatus:
+        """What it runs with.
+
+        Raises:
+            DaemonFault: it cannot be reached, or says something else.
+        """
+        answer = await self._call("GET", "/api/v1/status", None)
+        data = answer.get("data")
+        if answer.get("success") is not True or not isinstance(data, dict):
+            raise DaemonFault(f"{self.endpoint} answers no status")
+        try:
+            return _status(data)
+        except (ValueError, TypeError) as error:
+            raise DaemonFault(f"{self.endpoint} answers a status that cannot be read: {error}") from error
+
+    async def _call(self, method: str, path: str, body: Mapping[str, object] | None) -> Mapping[str, Any]:
+        url = f"{self.endpoint.rstrip('/')}{path}"
+        limits = aiohttp.ClientTimeout(total=self.timeout)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limits) as session,
+                session.request(method, url, json=body, allow_redirects=False) as answer,
+            ):
+                text = (await answer.content.read(_MOST)).decode(errors="replace")
+                if answer.status != 200:  # noqa: PLR2004 - HTTP
+                    raise DaemonFault(f"{url} answers {answer.status}: {text[:_QUOTED].strip()}")
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            reason = str(error) or f"no answer within {self.timeout:g} s"
+            raise DaemonFault(f"{url} cannot be reached: {reason}") from error
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        return value if isinstance(value, dict) else {}
+
+
+def _status(data: Mapping[str, Any]) -> RuntimeStatus:
+    config = None
+    if data.get("configAvailable"):
+        config = RuntimeConfig(
+            version=str(data.get("configVersion", "")),
+            mode=str(data.get("mode", "")),
+            scheduler=str(data.get("schedulerName", "")),
+            slice_default=int(data.get("sliceNsDefault", 0)),
+            slice_least=int(data.get("sliceNsMin", 0)),
+            kernel_mode=bool(data.get("kernelMode")),
+            max_time_watchdog=bool(data.get("maxTimeWatchdog")),
+            early_processing=bool(data.get("earlyProcessing")),
+            builtin_idle=bool(data.get("builtinIdle")),
+            scheduler_enabled=bool(data.get("schedulerEnabled")),
+            monitoring_enabled=bool(data.get("monitoringEnabled")),
+        )
+    return RuntimeStatus(
+        version=str(data.get("configVersion", "")),
+        applied=data.get("applied") is True,
+        applied_at=str(data.get("appliedAt", "")),
+        restarts=int(data.get("restartCount", 0)),
+        last_error=str(data.get("lastError", "")),
+        config=config,
+    )
