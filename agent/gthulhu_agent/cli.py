@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -97,7 +98,7 @@ def _doctor(as_json: bool, config: str | None) -> int:
     """
     from gthulhu_agent import diagnosis, settingsdoctor  # noqa: PLC0415 - they load native code and try the kernel
 
-    checks = (*diagnosis.examine(), *settingsdoctor.examine(config, os.environ))
+    checks = (*diagnosis.examine(), *settingsdoctor.examine(config, os.environ, now=time.time()))
     click.echo(diagnosis.as_json(checks) if as_json else diagnosis.as_text(checks, colour=sys.stdout.isatty()))
     return 0 if diagnosis.sound(checks) else 1
 

@@ -79,3 +79,19 @@ def read(path: Path, name: str, *, private: bool) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: {path} is not UTF-8 text") from error
+
+
+def check_folder(path: Path, name: str) -> None:
+    """See that nobody else can put files into the folder ``path``.
+
+    Raises:
+        UsageError: others can, or there is no such folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UsageError(f"{name}: {path} cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"{name}: {path} is no folder")
+    if mode & (stat.S_IWOTH | stat.S_IWGRP):
+        raise UsageError(f"{name}: others may put files into {path}", cure=f"chmod go-w {path}")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
+import trustme
 from agent_program import run, serving
 
 from gthulhu_agent.configuring.naming import named
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.settings import Listen, Settings, load
+from gthulhu_agent.settingsdoctor import examine
 from gthulhu_wire.dialects import Dialect
 
 HOME = {"HOME": "/home/me"}
 BODY = base64.encodebytes(bytes(range(200))).decode()
 KEY = f"-----BEGIN RSA PRIVATE KEY-----\n{BODY}-----END RSA PRIVATE KEY-----\n"
 CERTIFICATE = f"-----BEGIN CERTIFICATE-----\n{BODY}-----END CERTIFICATE-----\n"
+HIDDEN = BODY.split()[0]
 FILE = f"""[server]
 host = ":8080"
 
@@ -283,45 +287,63 @@ def test_serve_takes_its_file_by_its_variables_and_warns(tmp_path: Path, monkeyp
     assert "DM_ODD: 'odd' is not a setting" in stderr
 
 
-def doctor(folder: Path, text: str, mode: int = 0o600) -> tuple[dict[str, list[tuple[bool, str]]], str]:
-    """What it says of settings and secrets, by name; and all that it prints."""
-    done = run(folder, "doctor", "--json", "--config", str(settings_file(folder, text, mode)))
+def doctor(folder: Path, text: str, mode: int = 0o600) -> dict[str, list[tuple[bool, str]]]:
+    """What it says of settings and secrets, by name."""
     found: dict[str, list[tuple[bool, str]]] = {}
-    for check in json.loads(done.stdout):
-        found.setdefault(check["name"], []).append((check["ok"], check["why"].replace(f"{folder}/", "")))
-    if not all(ok for name in NEEDED & found.keys() for ok, _ in found[name]):
-        assert done.returncode == 1
-    return found, done.stdout + done.stderr
-
-
-NEEDED = {"settings", "login", "secret_file", "mtls.key_pem", "mtls.cert_pem", "mtls.ca_pem"}
+    for check in examine(str(settings_file(folder, text, mode)), HOME, now=time.time()):
+        found.setdefault(check.name, []).append((check.ok, check.why.replace(f"{folder}/", "")))
+        assert HIDDEN not in f"{check.why}{check.cure}"
+    return found
 
 
 def test_doctor_says_what_of_a_file_would_not_do(tmp_path: Path) -> None:
     line = FILE.count("\n") + 1
-    found, _ = doctor(tmp_path, FILE + "[mtsl]\nenable = true\n")
-    assert found["settings"] == [
-        (False, f"dm_config.toml:{line}:2: 'mtsl' is not a setting; did you mean 'mtls'?"),
+    file = settings_file(tmp_path, FILE + "[mtsl]\nenable = true\n")
+    done = run(tmp_path, "doctor", "--json", "--config", str(file))
+    assert done.returncode == 1
+    assert [check["why"] for check in json.loads(done.stdout) if check["name"] == "settings"] == [
+        f"{file}:{line}:2: 'mtsl' is not a setting; did you mean 'mtls'?",
     ]
+    assert HIDDEN not in done.stdout + done.stderr
 
 
-def test_doctor_looks_into_the_files_that_are_named(tmp_path: Path) -> None:
-    (tmp_path / "cert").write_text(CERTIFICATE)
-    (tmp_path / "key").write_text(KEY)
+def test_doctor_tries_the_certificate_and_its_key(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    own = authority.issue_cert("node-1")
+    own.cert_chain_pems[0].write_to_path(tmp_path / "cert")
+    own.private_key_pem.write_to_path(tmp_path / "key")
+    authority.cert_pem.write_to_path(tmp_path / "ca")
+    (tmp_path / "key").chmod(0o600)
+    names = {"cert": "cert_pem", "key": "key_pem", "ca": "ca_pem"}
+    text = "[mtls]\nenable = true\n" + "".join(f'{key} = "{tmp_path}/{name}"\n' for name, key in names.items())
+    found = doctor(tmp_path, text)
+    ((ok, why),) = found["tls"]
+    assert ok
+    assert re.fullmatch(r"certificate and key fit; \d+ days to the certificate's end", why)
     (tmp_path / "key").chmod(0o644)
-    text = (
-        f'[mtls]\nenable = true\ncert_pem = "{tmp_path}/cert"\nkey_pem = "{tmp_path}/key"\nca_pem = "{tmp_path}/no"\n'
+    assert doctor(tmp_path, text)["tls"] == [(False, "mtls.key_pem: key is open to others")]
+    (tmp_path / "key").unlink()
+    assert doctor(tmp_path, text)["tls"][0][1].startswith("mtls.key_pem: key cannot be read: No such file")
+
+
+def test_doctor_says_which_clients_may_sign(tmp_path: Path) -> None:
+    (tmp_path / "clients").mkdir(mode=0o755)
+    (tmp_path / "clients/manager.pem").write_bytes(
+        trustme.CA().issue_cert("x").private_key_pem.bytes()  # a private key where a public one belongs
     )
-    found, printed = doctor(tmp_path, text)
-    assert found["mtls.cert_pem"] == [(True, "cert holds a CERTIFICATE")]
-    assert found["mtls.key_pem"] == [(False, "mtls.key_pem: key is open to others")]
-    assert found["mtls.ca_pem"] == [(False, "mtls.ca_pem: no cannot be read: No such file or directory")]
-    assert BODY.split()[0] not in printed
+    text = f'[token]\nclients = "{tmp_path}/clients"\n'
+    assert doctor(tmp_path, text)["token-clients"] == [
+        (False, "token.clients: clients/manager.pem is no public key in PEM")
+    ]
+    (tmp_path / "clients/manager.pem").unlink()
+    assert doctor(tmp_path, text)["token-clients"] == [(True, "clients has no keys")]
+    (tmp_path / "clients").chmod(0o777)
+    assert doctor(tmp_path, text)["token-clients"] == [(False, "token.clients: others may put files into clients")]
 
 
 def test_doctor_says_that_nobody_could_log_in(tmp_path: Path) -> None:
-    found, _ = doctor(tmp_path, '[server]\nhost = ":8080"\n')
+    found = doctor(tmp_path, '[server]\nhost = ":8080"\n')
     ((ok, why),) = found["login"]
     assert (ok, why) == (False, "none: whoever reaches the agent steers it; reached from other machines: *:8080")
-    found, _ = doctor(tmp_path, '[server]\nhost = ":8080"\n[compat]\npublic_key_login = true\n')
+    found = doctor(tmp_path, '[server]\nhost = ":8080"\n[compat]\npublic_key_login = true\n')
     assert found["login"] == [(True, "compat.public_key_login; reached from other machines: *:8080")]

@@ -78,6 +78,7 @@ def _key(clients: Path, client: str) -> tuple[PublicKeyTypes, str]:
     path = clients / f"{client}.pem"
     if not path.is_file():
         raise BadClaims(_UNKNOWN)
+    secrettext.check_folder(clients, "token.clients")
     return public_key(secrettext.read(path, "token.clients", private=False), str(path))
 
 
