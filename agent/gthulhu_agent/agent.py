@@ -11,6 +11,8 @@ from typing import TypeVar
 import structlog
 
 from gthulhu_agent.accepting import Outcome, judge
+from gthulhu_agent.enforcing.binding import IntentKey
+from gthulhu_agent.enforcing.protocol import Refused as NotTaken
 from gthulhu_agent.engine import Clock, Engine
 from gthulhu_agent.errors import NotStored
 from gthulhu_agent.legacy.received import Received
@@ -20,6 +22,9 @@ from gthulhu_wire.intents import DesiredSet, digest
 from gthulhu_wire.refusals import Refusal
 
 _PROBE_INTERVAL = 10.0
+
+Notes = Callable[[Held, IntentKey], tuple[NotTaken, ...]]
+"""What has to be said of one intent of a set besides what the kernel says: of what it was made from."""
 
 _T = TypeVar("_T")
 _log = structlog.stdlib.get_logger("gthulhu_agent")
@@ -58,6 +63,7 @@ class Agent:
         self.pushes = PushTally()
         self.held = Held()
         self.clock = clock or Clock()
+        self.notes: Notes = _no_notes
         self._store = store
         self._known = True
         self._lock = asyncio.Lock()
@@ -299,3 +305,7 @@ class Agent:
 
     async def _on_disk(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def _no_notes(_held: Held, _key: IntentKey) -> tuple[NotTaken, ...]:
+    return ()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod
 from gthulhu_agent.enforcing.protocol import IntentState
+from gthulhu_agent.legacy.received import Received
 from gthulhu_agent.state import Condition, Held
 from gthulhu_wire.intents import Intent, Schedule, format_instant
 
@@ -32,6 +34,7 @@ def state_head(agent: Agent) -> dict[str, object]:
         "enforcer": agent.engine.enforcer.name,
         "passedAt": None if last is None else format_instant(last.at),
         "passedGeneration": None if last is None else last.held.generation,
+        "received": _received_json(agent.held.received),
         "conditions": [condition_json(condition) for condition in agent.conditions],
     }
 
@@ -42,7 +45,21 @@ def state_rows(agent: Agent) -> Iterator[str]:
     states = {} if engine.last is None else engine.last.states
     for intent, since in zip(held.intents, held.since, strict=True):
         state = states.get(intent.key, _NOTHING)
+        if notes := agent.notes(held, intent.key):
+            state = replace(state, refused=(*notes, *state.refused))
         yield json.dumps(_row(intent, state, since, engine.enforced_since(intent.key), now), separators=(",", ":"))
+
+
+def _received_json(received: Received | None) -> dict[str, object] | None:
+    if received is None:
+        return None
+    return {
+        "intents": len(received.intents),
+        "intentsWithoutPod": sum(not one.pod_id for one in received.intents),
+        "nodeIntents": len(received.node_intents),
+        "strategies": len(received.strategies),
+        "dialect": received.dialect.value,
+    }
 
 
 def condition_json(condition: Condition) -> dict[str, object]:

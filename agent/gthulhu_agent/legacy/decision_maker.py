@@ -65,6 +65,7 @@ class DecisionMaker:
         self._translated: tuple[Received, Translation] | None = None
         self._listings: dict[Dialect, Listing] = {}
         self._working = asyncio.Lock()
+        agent.notes = self.notes
 
     @property
     def received(self) -> Received:
