@@ -1,0 +1,138 @@
+"""Objects and maps on the real kernel, and what is said of those that will not do."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from requirement import missing
+
+from gthulhu_agent.bpf import object as objects
+from gthulhu_agent.bpf.libbpf import Libbpf
+from gthulhu_agent.bpf.maps import PerCpuCounters
+from gthulhu_agent.bpf.object import BpfObject, object_file
+from gthulhu_agent.discovery.events.tracer import WATCH
+from gthulhu_agent.errors import BpfError
+
+pytestmark = pytest.mark.kernel
+
+WRITING = """
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+SEC("tp_btf/sched_process_exit")
+int writing(__u64 *context) { *(volatile int *)context[0] = 1; return 0; }
+"""
+
+
+@pytest.fixture
+def tracer() -> Iterator[BpfObject]:
+    if not object_file("tracer").exists():
+        missing("the tracer is not built: make bpf")
+    with BpfObject(Libbpf(), "tracer") as opened:
+        yield opened
+
+
+def test_a_table_keeps_what_it_is_given(tracer: BpfObject) -> None:
+    tracer.load()
+    table = tracer.map("watched")
+    keys = [number.to_bytes(8, "little") for number in range(1, 50)]
+    for key in keys:
+        table.set(key, WATCH.pack(3, 0, 0, 0))
+    assert sorted(table.keys()) == sorted(keys)
+    assert table.get(keys[7]) == WATCH.pack(3, 0, 0, 0)
+    assert table.remove(keys[7])
+    assert not table.remove(keys[7])
+    assert table.get(keys[7]) is None
+    assert table.max_entries == 65536
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"short", bytes(24)), (bytes(8), bytes(23)), (bytes(9), bytes(24))])
+def test_bytes_of_another_length_never_reach_the_kernel(tracer: BpfObject, key: bytes, value: bytes) -> None:
+    tracer.load()
+    with pytest.raises(ValueError, match="map watched"):
+        tracer.map("watched").set(key, value)
+
+
+def test_counters_begin_at_nothing_and_other_indices_are_refused(tracer: BpfObject) -> None:
+    tracer.load()
+    counters = PerCpuCounters(Libbpf(), tracer.map("counters"))
+    assert counters.total(0) == 0
+    with pytest.raises(OSError, match="No such file"):
+        counters.total(7)
+
+
+def test_constants_and_maps_that_are_not_in_the_object_are_named(tracer: BpfObject) -> None:
+    with pytest.raises(BpfError, match="tracer has no constant colour"):
+        tracer.tune({"colour": 3})
+    with pytest.raises(BpfError, match="tracer has no map colours"):
+        tracer.map("colours")
+
+
+def test_constants_are_what_they_were_tuned_to(tracer: BpfObject) -> None:
+    values = {"hierarchy_id": 4, "window_budget": 7, "window_length_ns": 1 << 40}
+    tracer.tune(values)
+    tracer.load()
+    section = tracer.map(".rodata")
+    data = section.get(bytes(4))
+    assert data
+    little = [data[at : at + size] for at, size in ((0, 4), (4, 4), (8, 8))]
+    assert sorted(int.from_bytes(part, "little") for part in little) == sorted(values.values())
+
+
+def test_an_object_that_was_not_built_is_told_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "OBJECTS", tmp_path)
+    with pytest.raises(BpfError, match=r"tracer\.bpf\.o is not there") as told:
+        BpfObject(Libbpf(), "tracer")
+    assert "make bpf" in told.value.cure
+
+
+def test_a_file_that_is_no_object_is_told_with_the_words_of_libbpf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tracer.bpf.o").write_bytes(b"\x7fELF" + bytes(100))
+    monkeypatch.setattr(objects, "OBJECTS", tmp_path)
+    with pytest.raises(BpfError, match=r"opening tracer\.bpf\.o: ") as told:
+        BpfObject(Libbpf(), "tracer")
+    assert any("tracer.bpf.o" in line for line in told.value.log)
+
+
+def test_a_program_that_the_verifier_refuses_is_told_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clang = next((found for name in ("clang-19", "clang") if (found := shutil.which(name))), None)
+    if clang is None:
+        missing("clang is not here: make bpf")
+    folder = Path(__file__).resolve().parents[2] / "bpf"
+    command = [clang, "-target", "bpf", "-O2", "-g", "-I", str(folder), "-x", "c", "-", "-c", "-o"]
+    subprocess.run([*command, tmp_path / "writing.bpf.o"], input=WRITING.encode(), check=True)
+    monkeypatch.setattr(objects, "OBJECTS", tmp_path)
+    with BpfObject(Libbpf(), "writing") as refused, pytest.raises(BpfError, match="loading writing: ") as told:
+        refused.load()
+    assert any("only read is supported" in line for line in told.value.log), told.value.log
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_pinned_outlives_the_object(tracer: BpfObject, tmp_path: Path) -> None:
+    # A mount of its own, so that nothing of the machine's is touched.
+    libc = ctypes.CDLL(None, use_errno=True)
+    place = os.fsencode(tmp_path)
+    if libc.mount(b"bpf", place, b"bpf", 0, None) != 0:
+        missing(f"bpffs cannot be mounted: {os.strerror(ctypes.get_errno())}")
+    try:
+        tracer.load()
+        tracer.attach()
+        tracer.pin(tmp_path)
+        tracer.map("watched").pin(str(tmp_path / "watched"))
+        with pytest.raises(BpfError, match="pinning"):
+            tracer.pin(tmp_path)
+        tracer.close()
+        names = {path.name for path in tmp_path.iterdir()}
+        assert {"watched", "tracer_fork", "tracer_exec", "tracer_exit", "tracer_rename", "tracer_moved"} <= names
+    finally:
+        libc.umount(place)
