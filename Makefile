@@ -73,4 +73,4 @@ contract: ## tables of requests and answers against URL=… [API=dm|bss] [PUBLIC
 	@$(BIN)/python -m contract "$(URL)" --api "$(API)" $(if $(PUBLIC_KEY),--public-key "$(PUBLIC_KEY)") $(if $(TOKEN),--token "$(TOKEN)") $(ARGS)
 
 clean: ## take away what make made
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist agent/gthulhu_agent/bpf/objects
