@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +16,9 @@ from gthulhu_agent import __version__
 from gthulhu_agent.configuring.naming import named
 from gthulhu_agent.errors import AgentError, UsageError
 from gthulhu_agent.settings import PREFIX, SETTINGS, Settings, load
+
+if TYPE_CHECKING:
+    from gthulhu_agent.asking import Agent
 
 INTERRUPTED = 130
 
@@ -33,6 +38,27 @@ def _with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[...,
         )(command)
 
     return add
+
+
+def _with_agent(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say which agent is asked, and what it is shown."""
+    for option, text in (
+        ("--key-file", "PEM of its key."),
+        ("--cert-file", "PEM of the certificate that is shown to the agent."),
+        ("--ca-file", "PEM of the authorities that may have signed the agent's certificate."),
+        ("--secret-file", "File with the secret or token that the agent asks for [the running agent's own]."),
+    ):
+        command = click.option(option, metavar="FILE", type=click.Path(path_type=Path), help=text)(command)
+    url = click.option("--url", metavar="URL", help="http(s)://HOST:PORT of the agent [the one on this machine].")
+    return _with_settings("state_dir")(url(command))
+
+
+def _agent(options: dict[str, Any]) -> Agent:
+    from gthulhu_agent import asking  # noqa: PLC0415 - of the commands that ask an agent
+
+    files = {name: options.pop(name) for name in ("secret_file", "ca_file", "cert_file", "key_file")}
+    url, config = options.pop("url"), options.pop("config")
+    return asking.find(url, asking.Keys(**files), _settings(config, options).state_dir)
 
 
 def _settings(config: str | None, options: dict[str, object]) -> Settings:
@@ -101,6 +127,52 @@ def _doctor(as_json: bool, config: str | None) -> int:
     checks = (*diagnosis.examine(), *settingsdoctor.examine(config, os.environ, now=time.time()))
     click.echo(diagnosis.as_json(checks) if as_json else diagnosis.as_text(checks, colour=sys.stdout.isatty()))
     return 0 if diagnosis.sound(checks) else 1
+
+
+@cli.command("top")
+@_with_agent
+@click.option("--pod", metavar="NAMESPACE/NAME", help="Show the threads of this pod; its uid does too.")
+@click.option(
+    "--sort",
+    type=click.Choice(["cpu", "wait", "delay", "threads", "name"]),
+    default="cpu",
+    help="What rows are sorted by [cpu]; keys c, w, d, t, n change it.",
+)
+@click.option("--interval", type=click.FloatRange(0.5, 3600), default=2.0, help="Seconds between two looks [2].")
+@click.option("--once", is_flag=True, help="One table; so it is too where no terminal looks.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; times are seconds.")
+def _top(pod: str | None, sort: str, interval: float, once: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - options of _with_agent
+    """What pods use of the CPU, how long they wait for it, and what takes them; refreshed in place until q.
+
+    The delay is how long a thread waits on the average before it runs.
+    """
+    agent = _agent(options)
+    from gthulhu_agent.top import following  # noqa: PLC0415 - rich, which no other command needs
+    from gthulhu_agent.top.rates import Sort  # noqa: PLC0415 - as above
+
+    wish = following.Wish(pod, Sort(sort), interval)
+    asker = following.Asker(agent, pod)
+    if once or as_json or not sys.stdout.isatty():
+        following.once(asker, wish, as_json=as_json)
+    else:
+        following.follow(asker, wish)
+
+
+@cli.group("explain")
+def _explain() -> None:
+    """Why something runs as it does."""
+
+
+@_explain.command("pid")
+@click.argument("pid", type=click.IntRange(1, 2**22))
+@_with_agent
+@click.option("--json", "as_json", is_flag=True, help="What the agent answers, instead of text.")
+def _explain_pid(pid: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - options of _with_agent
+    """Say which intent takes each thread of a process, which lost it and why, and what the kernel says of it."""
+    answer = _agent(options).get(f"/v1/processes/{pid}")
+    from gthulhu_agent.explained import as_text  # noqa: PLC0415 - of this command alone
+
+    click.echo(json.dumps(answer, indent=2) if as_json else as_text(answer))
 
 
 @cli.command("version")

@@ -18,13 +18,13 @@ _MAX_ANSWER = 1024 * 1024
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
@@ -39,7 +39,7 @@ def post(running: Running, path: str) -> dict[str, object]:
         headers["Authorization"] = (
             f"Bearer {secrets.read(Path(running.secret_file)).decode('utf-8', 'surrogateescape')}"
         )
-    connection = _connection(running.listen)
+    connection = connection_to(running.listen)
     try:
         connection.request("POST", path, headers=headers)
         answer = connection.getresponse()
@@ -57,9 +57,10 @@ def post(running: Running, path: str) -> dict[str, object]:
     return value
 
 
-def _connection(listen: str) -> http.client.HTTPConnection:
+def connection_to(listen: str, seconds: float = _SECONDS) -> http.client.HTTPConnection:
+    """A connection, not yet open, to where an agent of this machine says that it listens."""
     if listen.startswith(_UNIX):
-        return _UnixConnection(listen.removeprefix(_UNIX))
+        return _UnixConnection(listen.removeprefix(_UNIX), seconds)
     host, _, port = listen.rpartition(":")
     host = _ANYWHERE.get(host, host)
-    return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_SECONDS)
+    return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=seconds)

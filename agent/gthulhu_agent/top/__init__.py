@@ -1,0 +1,1 @@
+"""``gthulhu-agent top``: what pods and threads use, as a table that is refreshed in place."""
