@@ -257,13 +257,62 @@ async def test_what_is_not_http_is_refused_in_json_and_nothing_behind_it_is_read
         assert (await agent.get("/v1/health"))[0] == 200
 
 
-async def test_a_fifth_set_on_its_way_is_told_to_come_back(tmp_path: Path) -> None:
+SLOW_SET = b"PUT /v1/desired HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n{"
+
+
+async def test_sets_that_trickle_keep_no_set_out(tmp_path: Path) -> None:
+    """Four of them did, for as long as a body may take."""
     async with running(tmp_path) as agent, contextlib.AsyncExitStack() as stack:
-        for _ in range(4):
+        for _ in range(20):
             slow = await stack.enter_async_context(wire(agent))
-            await slow.send(b"PUT /v1/desired HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
-        while True:  # until the four have arrived
-            status, refusal = await agent.put(desired(1))
+            await slow.send(SLOW_SET)
+        assert (await agent.put(desired(1)))[0] == 200
+
+
+async def test_more_bytes_on_their_way_than_are_taken_at_a_time_are_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gthulhu_agent.api.arriving.MOST", 100_000)
+    async with running(tmp_path) as agent, contextlib.AsyncExitStack() as stack:
+        slow = await stack.enter_async_context(wire(agent))
+        await slow.send(SLOW_SET + b" " * 99_000)
+        while True:  # until those have arrived
+            status, refusal = await agent.put(b" " * 2_000)
             if status == 503:
                 break
         assert refusal["code"] == "busy"
+        slow.writer.close()
+        await slow.writer.wait_closed()
+        while True:  # until the agent has seen the end
+            if (await agent.put(desired(1, intent("web"))))[0] == 200:
+                break
+
+
+async def test_who_waits_longest_goes_when_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gthulhu_agent.api.room.PATIENCE", 0.0)
+    async with running(tmp_path, max_connections=4) as agent, contextlib.AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(wire(agent)) for _ in range(4)]
+        for connection in slow[:2]:
+            await connection.send(SLOW_SET)
+        assert (await agent.get("/v1/digest"))[0] == 200
+        assert await slow[0].rest() == b""
+        await slow[1].send(b" ")
+        await slow[3].send(GET)
+        assert (await slow[3].answer())[0] == 200
+
+
+async def test_who_is_worked_for_is_not_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gthulhu_agent.api.room.PATIENCE", 0.0)
+    async with running(tmp_path, max_connections=4) as agent, contextlib.AsyncExitStack() as stack:
+        working = agent.service.agent._lock
+        async with working:
+            push = asyncio.create_task(agent.put(desired(1, intent("web"))))
+            while True:  # until it waits for the lock
+                await asyncio.sleep(0)
+                if working._waiters:
+                    break
+            for _ in range(8):
+                other = await stack.enter_async_context(wire(agent))
+                await other.send(GET)
+                assert (await other.answer())[0] == 200
+        assert (await push)[0] == 200

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
+from gthulhu_agent.api.room import Room
 from gthulhu_agent.tls import Tls
 
 Connect = Callable[[], asyncio.Protocol]
@@ -20,8 +21,9 @@ class Handshakes:
     that no limit counts them.
     """
 
-    def __init__(self, tls: Tls, *, deadline: float, failed: Callable[[], None]) -> None:
+    def __init__(self, tls: Tls, *, deadline: float, failed: Callable[[], None], room: Room) -> None:
         self._tls = tls
+        self._room = room
         self._deadline = deadline
         self._failed = failed
         self._running: dict[asyncio.Task[None], asyncio.Transport] = {}
@@ -37,13 +39,22 @@ class Handshakes:
         """Shake hands on a connection that was accepted."""
         task = asyncio.get_running_loop().create_task(self._shake(transport, connect))
         self._running[task] = transport
-        task.add_done_callback(self._running.pop)
+        self._room.came(task, lambda: self._send_away(task))
+        task.add_done_callback(self._ended)
 
     def stop(self) -> None:
         """End those that run."""
         for task, transport in list(self._running.items()):
             task.cancel()
             transport.abort()
+
+    def _send_away(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        self._running[task].abort()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._room.gone(task)
+        del self._running[task]
 
     async def _shake(self, transport: asyncio.Transport, connect: Connect) -> None:
         waiting = _Waiting()

@@ -11,6 +11,7 @@ from aiohttp import web
 from gthulhu_agent.api.answers import of_refusal
 from gthulhu_agent.api.handshaking import Handshakes
 from gthulhu_agent.api.listener import BACKLOG, Listener
+from gthulhu_agent.api.room import Room
 from gthulhu_agent.api.serving import Serving
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.tls import Tls
@@ -25,8 +26,20 @@ _log = structlog.stdlib.get_logger("gthulhu_agent.api")
 class Connection(web.RequestHandler):
     """aiohttp's connection, with errors before any handler (what is not HTTP) answered like all others."""
 
-    __slots__ = ("metrics",)
+    __slots__ = ("metrics", "room")
     metrics: Metrics
+    room: Room
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It waits for a request from now on."""
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers make these
+        self.room.came(self, transport.abort)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It waits no more."""
+        self.room.gone(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -88,6 +101,7 @@ class ApiServer:
         tls: Tls | None = None,
     ) -> None:
         self._server = web.Server(serving)
+        self._room = serving.room
         self._metrics = metrics
         self._max_connections = max_connections
         self._headers_deadline = headers_deadline
@@ -95,7 +109,7 @@ class ApiServer:
         self._handshakes: Handshakes | None = None
         if tls is not None:
             self._handshakes = Handshakes(
-                tls, deadline=headers_deadline, failed=lambda: self._metrics.rejected("handshake")
+                tls, deadline=headers_deadline, failed=lambda: self._metrics.rejected("handshake"), room=self._room
             )
 
     async def start(self, listener: Listener) -> None:
@@ -124,8 +138,10 @@ class ApiServer:
     def _accept(self) -> asyncio.Protocol:
         shaking = 0 if self._handshakes is None else len(self._handshakes)
         if len(self._server.connections) + shaking >= self._max_connections:
-            self._metrics.rejected("full")
-            return _Full() if self._handshakes is None else _Dropped()
+            made = self._room.make()
+            self._metrics.rejected("slow" if made else "full")
+            if not made:
+                return _Full() if self._handshakes is None else _Dropped()
         return self._connect() if self._handshakes is None else self._handshakes.before(self._connect)
 
     def _connect(self) -> asyncio.Protocol:
@@ -139,4 +155,5 @@ class ApiServer:
             auto_decompress=False,
         )
         connection.metrics = self._metrics
+        connection.room = self._room
         return connection

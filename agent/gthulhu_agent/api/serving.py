@@ -14,9 +14,10 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.api.answers import Answer
-from gthulhu_agent.api.bodies import LIMIT
+from gthulhu_agent.api.arriving import Arriving, Part
 from gthulhu_agent.api.callers import Callers, NotLoggedIn, Shown
 from gthulhu_agent.api.calls import Call, Family, Handler, Route
+from gthulhu_agent.api.room import Room
 from gthulhu_agent.callers import Access, Caller
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.tls.identity import identity, names
@@ -24,8 +25,6 @@ from gthulhu_wire.refusals import Refusal
 
 OTHER = "other"
 """The route of calls to what does not exist, so that a scanner cannot grow the metrics."""
-_PUSHES = 4
-"""Sets that may be on their way at a time: each can be 32 MiB."""
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Request-ID",
@@ -70,7 +69,8 @@ class Serving:
         ]
         self._guards = guards
         self._metrics = metrics
-        self._pushes = asyncio.Semaphore(_PUSHES)
+        self.room = Room()
+        self._arriving = Arriving()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer ``request``, errors as its family puts them, and see that the answer gets away."""
@@ -127,16 +127,10 @@ class Serving:
             certificate=peer.certificate,
             content_type=request.headers.get("Content-Type", ""),
         )
-        if route.limit <= LIMIT:
-            return await self._handle(request, route, handler, call)
-        if self._pushes.locked():
-            raise Refused(Refusal.BUSY, f"{_PUSHES} sets are on their way already", "send it again in a second")
-        async with self._pushes:
-            return await self._handle(request, route, handler, call)
-
-    async def _handle(self, request: web.BaseRequest, route: Route, handler: Handler, call: Call) -> Answer:
-        body = await read_body(request, route.limit, self._guards.body_deadline)
-        return await handler(replace(call, body=body))
+        with self._arriving.body() as part:
+            call = replace(call, body=await read_body(request, route.limit, self._guards.body_deadline, part))
+            with self.room.working(request.protocol):
+                return await handler(call)
 
     def _check_place(self, request: web.BaseRequest, family: Family) -> None:
         origin = request.headers.get("Origin")
@@ -174,11 +168,11 @@ class _Found:
     allowed: tuple[str, ...] = ()
 
 
-async def read_body(request: web.BaseRequest, limit: int, deadline: float) -> bytearray:
+async def read_body(request: web.BaseRequest, limit: int, deadline: float, part: Part) -> bytearray:
     """The body of ``request``: at most ``limit`` bytes within ``deadline`` seconds, however slowly they trickle.
 
     Raises:
-        Refused: it is larger, slower, or compressed.
+        Refused: it is larger, slower, or compressed; or with all others more than is taken at a time.
     """
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refused(Refusal.BAD_REQUEST, "compressed bodies are not taken", "send it as it is")
@@ -194,6 +188,7 @@ async def read_body(request: web.BaseRequest, limit: int, deadline: float) -> by
                 body += chunk
                 if len(body) > limit:
                     raise _too_large(limit)
+                part.take(len(chunk))
     except TimeoutError:
         raise Refused(
             Refusal.TOO_SLOW, f"the body did not arrive within {deadline:g} s", "body_deadline is the setting"

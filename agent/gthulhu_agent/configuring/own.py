@@ -157,7 +157,7 @@ OWN = (
         count(4, 65536),
         "a number from 4 to 65536",
         always(256),
-        "Connections at a time; one more is answered 503 and closed.",
+        "Connections at a time; for one more the slowest caller goes, or it is answered 503 where all have just come.",
     ),
     Setting(
         "headers_deadline",
