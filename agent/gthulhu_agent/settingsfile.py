@@ -57,6 +57,8 @@ def read(path: Path, sections: Collection[str] = ()) -> tuple[Entry, ...]:
         raise UsageError(f"{path}: is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(_place_of_syntax_error(path, text, str(error))) from error
+    except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
+        raise UsageError(f"{path}: has a number or a nesting that is too large") from error
     exposed = bool(mode & (stat.S_IROTH | stat.S_IWGRP))
     return tuple(
         Entry(f"{path}{_place(text, keys)}", ".".join(keys), value, exposed)

@@ -19,7 +19,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def text(value: object) -> str:
     """Text that is not blank."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError(value)
     return value
 
@@ -41,7 +41,10 @@ def label(value: object) -> str:
 
 def path(value: object) -> Path:
     """A path, of this folder where it is relative."""
-    return Path(text(value)).expanduser().absolute()
+    try:
+        return Path(text(value)).expanduser().absolute()
+    except RuntimeError as error:  # there is no such user
+        raise ValueError(value) from error
 
 
 def optional_path(value: object) -> Path | None:
@@ -167,6 +170,7 @@ def pem(name: str, *, private: bool) -> Callable[[object], SecretText | None]:
         if not isinstance(value, str):
             raise TypeError(name)
         said = value.strip()
+        said.encode()  # raises ValueError for bytes of the environment that are no UTF-8
         if not said:
             return None
         if "-----BEGIN" in said:
