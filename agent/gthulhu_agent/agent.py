@@ -16,6 +16,7 @@ from gthulhu_agent.enforcing.protocol import Refused as NotTaken
 from gthulhu_agent.engine import Clock, Engine
 from gthulhu_agent.errors import NotStored
 from gthulhu_agent.legacy.received import Received
+from gthulhu_agent.legacy.strategies import StrategyState
 from gthulhu_agent.state import ConditionKind, Conditions, Held
 from gthulhu_agent.store import DesiredStore
 from gthulhu_wire.intents import DesiredSet, digest
@@ -64,6 +65,7 @@ class Agent:
         self.held = Held()
         self.clock = clock or Clock()
         self.notes: Notes = _no_notes
+        self.strategy_states: Callable[[], tuple[StrategyState, ...]] = tuple
         self._store = store
         self._known = True
         self._lock = asyncio.Lock()

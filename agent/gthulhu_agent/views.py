@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod
-from gthulhu_agent.enforcing.protocol import IntentState
+from gthulhu_agent.enforcing.protocol import IntentState, Refused
 from gthulhu_agent.legacy.received import Received
+from gthulhu_agent.legacy.strategies import StrategyState
 from gthulhu_agent.state import Condition, Held
 from gthulhu_wire.intents import Intent, Schedule, format_instant
 
@@ -36,6 +37,7 @@ def state_head(agent: Agent) -> dict[str, object]:
         "passedGeneration": None if last is None else last.held.generation,
         "received": _received_json(agent.held.received),
         "conditions": [condition_json(condition) for condition in agent.conditions],
+        "strategies": [_strategy_json(state) for state in agent.strategy_states()],
     }
 
 
@@ -48,6 +50,23 @@ def state_rows(agent: Agent) -> Iterator[str]:
         if notes := agent.notes(held, intent.key):
             state = replace(state, refused=(*notes, *state.refused))
         yield json.dumps(_row(intent, state, since, engine.enforced_since(intent.key), now), separators=(",", ":"))
+
+
+def _strategy_json(state: StrategyState) -> dict[str, object]:
+    said = state.strategy
+    return {
+        "priority": said.priority,
+        "executionTime": said.execution_time,
+        "pid": said.pid or None,
+        "selectors": [{"key": key, "value": value} for key, value in said.selectors],
+        "commandRegex": said.command_regex,
+        "pods": state.pods,
+        "refused": [_refused_json(refused) for refused in state.refused],
+    }
+
+
+def _refused_json(refused: Refused) -> dict[str, object]:
+    return {"what": refused.what, "why": refused.why, "cure": refused.cure}
 
 
 def _received_json(received: Received | None) -> dict[str, object] | None:
@@ -104,6 +123,6 @@ def _row(intent: Intent, state: IntentState, since: int, enforced_since: int | N
         "effective": schedule_json(state.effective),
         "weight": state.weight,
         "nice": state.nice,
-        "refused": [{"what": refused.what, "why": refused.why, "cure": refused.cure} for refused in state.refused],
+        "refused": [_refused_json(refused) for refused in state.refused],
         "expired": ends_at is not None and ends_at <= now,
     }

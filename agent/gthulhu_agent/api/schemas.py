@@ -208,6 +208,22 @@ def _of_state() -> dict[str, Schema]:
             },
             closed=False,
         ),
+        "StrategyState": _object(
+            "A strategy of the BSS API.",
+            {
+                "priority": _flag("As sent."),
+                "executionTime": _number("As sent, nanoseconds.", 0),
+                "pid": _or_null({"type": "integer", "description": "The process that it names."}),
+                "selectors": _list(
+                    _object("A label.", {"key": _text("Key."), "value": _text("Value.")}, closed=False),
+                    "Labels that a pod has to have, all of them.",
+                ),
+                "commandRegex": _text("As sent."),
+                "pods": _number("Pods that it reaches now.", 0),
+                "refused": _list(ref("Refused"), "Why it reaches none, or not all that it may mean."),
+            },
+            closed=False,
+        ),
         "Received": _object(
             "What a Decision Maker's clients sent, where they own this node.",
             {
@@ -230,6 +246,7 @@ def _of_state() -> dict[str, Schema]:
                 "passedGeneration": _or_null(_number("Of the set that the last pass made the kernel be.", 0)),
                 "received": _or_null(ref("Received")),
                 "conditions": _list(ref("Condition"), "What stands in the way."),
+                "strategies": _list(ref("StrategyState"), "Strategies of the BSS API, as they came."),
                 "intents": _list(ref("IntentState"), "In wire order."),
             },
             closed=False,

@@ -38,6 +38,7 @@ class Strategies:
         self._changed = asyncio.Event()
         self._of_pod_file: Mapping[str, Labelled] | None = None
         decisions.reach = self.reach
+        decisions.agent.strategy_states = self.states
 
     def reach(self, received: Received) -> tuple[Reached, ...]:
         """The pods of each strategy now. Called in any thread: it reads what is replaced and never changed.
