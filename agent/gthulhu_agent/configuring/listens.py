@@ -10,7 +10,10 @@ from typing import Literal, get_args
 from gthulhu_wire.dialects import Dialect
 
 Api = Literal["dm", "bss", "none"]
-TAKES = "ADDRESS:PORT, [IPV6]:PORT or unix:/path, each with ,api=dm|bss|none and ,dialect=priority|kernel|user|bool"
+TAKES = (
+    "ADDRESS:PORT, [IPV6]:PORT, *:PORT or unix:/path, up to eight, "
+    "each with ,api=dm|bss|none and ,dialect=priority|kernel|user|bool where wanted"
+)
 _MOST = 8
 _PORT_MAX = 65535
 _DIALECTS = {"dm": Dialect.KERNEL, "bss": Dialect.BOOL, "none": Dialect.PRIORITY}
