@@ -45,7 +45,7 @@ class DesiredStore:
 
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self._folder = folder
-        self._disk = disk or Disk()
+        self.disk = disk or Disk()
         self._last = 0
         self._good: int | None = None
 
@@ -61,7 +61,7 @@ class DesiredStore:
         self._last = found[0][0] if found else 0
         for number, kind in found:
             try:
-                with self._disk.reading(self._path(kind, number)) as stream:
+                with self.disk.reading(self._path(kind, number)) as stream:
                     held = storefile.decode(stream)
             except storefile.Damaged as damaged:
                 floor = floor or damaged.header
@@ -86,9 +86,9 @@ class DesiredStore:
         try:
             self._sweep()
             self._write(unfinished, held)
-            self._disk.rename(unfinished, target)
+            self.disk.rename(unfinished, target)
             self._last = number
-            self._disk.sync_directory(self._folder)
+            self.disk.sync_directory(self._folder)
         except OSError as error:
             # After a failed fsync of the folder the name may or may not last: take it back, so that what is
             # refused now is not what holds after a restart.
@@ -109,14 +109,14 @@ class DesiredStore:
         """
         path = self._folder / f"probe{_UNFINISHED}"
         try:
-            self._disk.remove(path)
-            fd = self._disk.create(path)
+            self.disk.remove(path)
+            fd = self.disk.create(path)
             try:
-                self._disk.write(fd, bytes(_PROBE_BYTES))
-                self._disk.sync(fd)
+                self.disk.write(fd, bytes(_PROBE_BYTES))
+                self.disk.sync(fd)
             finally:
-                self._disk.close(fd)
-            self._disk.remove(path)
+                self.disk.close(fd)
+            self.disk.remove(path)
         except OSError as error:
             self._forget(path)
             raise NotStored(
@@ -127,7 +127,7 @@ class DesiredStore:
     def reverted(self) -> bool:
         """Whether ``gthulhu-agent revert`` was the last word, and ``resume`` has not been said since."""
         try:
-            return _REVERTED in self._disk.names(self._folder)
+            return _REVERTED in self.disk.names(self._folder)
         except OSError:
             return False
 
@@ -139,32 +139,32 @@ class DesiredStore:
         """
         path = self._folder / _REVERTED
         try:
-            self._disk.remove(path)
+            self.disk.remove(path)
             if reverted:
-                self._disk.close(self._disk.create(path))
-            self._disk.sync_directory(self._folder)
+                self.disk.close(self.disk.create(path))
+            self.disk.sync_directory(self._folder)
         except OSError as error:
             raise NotStored(f"cannot write to {self._folder}: {error.strerror or error}") from error
 
     def _write(self, path: Path, held: Held) -> None:
-        fd = self._disk.create(path)
+        fd = self.disk.create(path)
         try:
             for piece in storefile.encode(held):
-                self._disk.write(fd, piece)
-            self._disk.sync(fd)
+                self.disk.write(fd, piece)
+            self.disk.sync(fd)
         except BaseException:
             self._close_quietly(fd)
             raise
-        self._disk.close(fd)
+        self.disk.close(fd)
 
     def _close_quietly(self, fd: int) -> None:
         try:
-            self._disk.close(fd)
+            self.disk.close(fd)
         except OSError:
             return
 
     def _numbered(self) -> list[tuple[int, str]]:
-        names = map(_NAME.fullmatch, self._disk.names(self._folder))
+        names = map(_NAME.fullmatch, self.disk.names(self._folder))
         return [(int(name[2]), name[1]) for name in names if name]
 
     def _path(self, kind: str, number: int) -> Path:
@@ -173,14 +173,14 @@ class DesiredStore:
     def _set_aside(self, kind: str, number: int) -> None:
         if kind != "damaged":
             try:
-                self._disk.rename(self._path(kind, number), self._path("damaged", number))
+                self.disk.rename(self._path(kind, number), self._path("damaged", number))
             except OSError:
                 return  # a read-only folder: it is found and named again at the next start
 
     def _sweep(self) -> None:
-        for name in self._disk.names(self._folder):
+        for name in self.disk.names(self._folder):
             if name.startswith("desired-") and name.endswith(_UNFINISHED):
-                self._disk.remove(self._folder / name)
+                self.disk.remove(self._folder / name)
 
     def _tidy(self, keep: set[int | None]) -> None:
         try:
@@ -194,7 +194,7 @@ class DesiredStore:
 
     def _forget(self, path: Path) -> None:
         try:
-            self._disk.remove(path)
+            self.disk.remove(path)
         except OSError:
             return  # the next save tries again
 

@@ -1,0 +1,299 @@
+"""Runtime configurations: switched here, or forwarded to Gthulhu's daemon, and told as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_harness import FakeKernel, FakeScanner, desired, running, snapshot
+from agent_harness import intent as ours
+from aiohttp import web
+from decision_maker_client import Answered, Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gthulhu_agent.disk import Disk
+from gthulhu_agent.errors import NotStored
+from gthulhu_agent.legacy.runtime_config import BadConfig, RuntimeConfig, as_json, normal
+from gthulhu_agent.legacy.runtime_file import NAME, Damaged, Kept, RuntimeFile
+
+ON = {"configVersion": "1", "mode": "gthulhu", "kernelMode": True, "builtinIdle": True, "monitoringEnabled": True}
+OFF = {"configVersion": "2", "mode": "none"}
+
+
+async def _apply(client: Client, config: Mapping[str, object]) -> Answered:
+    return await client.call("POST", "/api/v1/runtime-config", config)
+
+
+async def _status(client: Client) -> dict[str, Any]:
+    data = (await client.call("GET", "/api/v1/runtime-config")).body["data"]
+    assert isinstance(data, dict)
+    return data
+
+
+@dataclass
+class GthulhuDaemon:
+    """Gthulhu's scheduler daemon: it keeps what is absent, as upstream's does."""
+
+    url: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    answers: int = 200
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Apply."""
+        body = json.loads(await request.read())
+        self.bodies.append(body)
+        if self.answers == 200:
+            self.config |= body
+        return web.json_response({"success": self.answers == 200}, status=self.answers)
+
+    async def get(self, _request: web.Request) -> web.Response:
+        """Tell."""
+        data = {**self.config, "applied": True, "appliedAt": "2026-01-01T00:00:00Z", "configAvailable": True}
+        return web.json_response({"success": True, "data": {**data, "restartCount": 3}}, status=self.answers)
+
+
+@asynccontextmanager
+async def daemon() -> AsyncIterator[GthulhuDaemon]:
+    """A daemon on loopback."""
+    one, app = GthulhuDaemon(), web.Application()
+    app.router.add_post("/api/v1/runtime-config", one.post)
+    app.router.add_get("/api/v1/status", one.get)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield one
+    finally:
+        await runner.cleanup()
+
+
+async def test_mode_none_puts_everything_back_until_gthulhu_is_set(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        client = Client(agent)
+        await agent.put(desired(1, ours()))
+        await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
+        assert (await _apply(client, OFF)).status == 200
+        assert agent.kernel.reverts == 1
+        status, ready = await agent.get("/v1/ready")
+        assert (status, [reason["type"] for reason in ready["reasons"]]) == (503, ["SwitchedOff"])
+        await agent.next_pass()
+        wishes = len(agent.kernel.wishes)
+        await agent.next_pass()
+        assert len(agent.kernel.wishes) == wishes
+        assert (await _apply(client, {**ON, "configVersion": "3"})).status == 200
+        await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
+        assert (await agent.get("/v1/ready"))[0] == 200
+
+
+async def test_mode_none_outlives_a_restart(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        await agent.put(desired(1, ours()))
+        await _apply(Client(agent), OFF)
+    async with running(tmp_path) as agent:
+        await agent.next_pass()
+        assert agent.kernel.wishes == []
+        status = await _status(Client(agent))
+        assert (status["configVersion"], status["mode"], status["applied"]) == ("2", "none", True)
+        await _apply(Client(agent), {**ON, "configVersion": "3"})
+        await agent.next_pass()
+        assert agent.kernel.enforced == {"web"}
+
+
+async def test_resume_does_not_switch_on_what_a_client_switched_off(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        await agent.put(desired(1, ours()))
+        await _apply(Client(agent), OFF)
+        await agent.post("/v1/revert")
+        await agent.post("/v1/resume")
+        wishes = len(agent.kernel.wishes)
+        await agent.next_pass()
+        assert len(agent.kernel.wishes) == wishes
+
+
+async def test_what_was_reverted_is_not_told_as_applied(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        assert (await _status(client))["applied"] is True
+        await agent.post("/v1/revert")
+        status = await _status(client)
+        assert status["applied"] is False
+        assert "reverted" in status["lastError"] or "put back" in status["lastError"]
+
+
+async def test_what_the_kernel_keeps_is_told(tmp_path: Path) -> None:
+    class Stubborn(FakeKernel):
+        def revert(self) -> int:
+            raise PermissionError(1, "no")
+
+    async with running(tmp_path, kernel=Stubborn()) as agent:
+        client = Client(agent)
+        assert (await _apply(client, OFF)).status == 200
+        status = await _status(client)
+        assert (status["applied"], status["mode"]) == (False, "none")
+        assert "could be put back" in status["lastError"]
+
+
+async def test_w20_flags_can_be_switched_off(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        await _apply(client, {**ON, "configVersion": "2", "kernelMode": False, "builtinIdle": False})
+        status = await _status(client)
+    assert (status["kernelMode"], status["builtinIdle"], status["monitoringEnabled"]) == (False, False, True)
+
+
+async def test_w20_flags_are_sent_on_as_false(tmp_path: Path) -> None:
+    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        assert (await _status(client))["kernelMode"] is True
+        await _apply(client, {"configVersion": "2", "mode": "scx", "schedulerName": "scx_rusty"})
+        status = await _status(client)
+    assert {
+        key: gthulhu.bodies[1][key] for key in ("kernelMode", "maxTimeWatchdog", "earlyProcessing", "builtinIdle")
+    } == {
+        "kernelMode": False,
+        "maxTimeWatchdog": False,
+        "earlyProcessing": False,
+        "builtinIdle": False,
+    }
+    assert (status["kernelMode"], status["mode"], status["restartCount"]) == (False, "scx", 3)
+
+
+async def test_a_daemon_is_asked_and_never_spoken_for(tmp_path: Path) -> None:
+    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        gthulhu.config["mode"] = "simple"
+        assert (await _status(client))["mode"] == "simple"
+        gthulhu.answers = 500
+        status = await _status(client)
+        assert (status["applied"], status["mode"]) == (False, "gthulhu")
+        assert "500" in status["lastError"]
+        refused = await _apply(client, {**ON, "configVersion": "9"})
+        assert (refused.status, refused.body["error"]) == (400, "Failed to apply runtime config")
+        assert (await _status(client))["configVersion"] == "1"
+
+
+async def test_a_daemon_that_is_not_there_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, daemon_endpoint="http://127.0.0.1:1") as agent:
+        client = Client(agent)
+        assert (await _apply(client, ON)).status == 400
+        status = await _status(client)
+        assert (status["applied"], status["configAvailable"]) == (False, False)
+        assert "cannot be reached" in status["lastError"]
+
+
+@pytest.mark.parametrize("mode", ["simple", "scx"])
+async def test_other_schedulers_need_a_daemon(tmp_path: Path, mode: str) -> None:
+    async with running(tmp_path) as agent:
+        client = Client(agent)
+        config = {"configVersion": "1", "mode": mode, "schedulerName": "scx_rusty"}
+        assert (await _apply(client, config)).status == 400
+        assert (await _status(client))["configAvailable"] is False
+
+
+async def test_one_version_with_other_content_is_another_configuration(tmp_path: Path) -> None:
+    async with running(tmp_path, scanner=FakeScanner(snapshot("uid-1"))) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        await _apply(client, {**ON, "kernelMode": False})
+        assert (await _status(client))["kernelMode"] is False
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (RuntimeConfig("1"), ("none", "", False)),
+        (RuntimeConfig("1", scheduler_enabled=True), ("gthulhu", "", True)),
+        (RuntimeConfig("1", " gthulhu ", "scx_x"), ("gthulhu", "", True)),
+        (RuntimeConfig("1", "simple", "scx_x"), ("simple", "", True)),
+        (RuntimeConfig("1", "none", "scx_x", scheduler_enabled=True), ("none", "", False)),
+        (RuntimeConfig("1", "scx", " scx_lavd "), ("scx", "scx_lavd", True)),
+    ],
+)
+def test_a_mode_brings_its_name_and_its_switch(said: RuntimeConfig, wanted: tuple[str, str, bool]) -> None:
+    config = normal(said)
+    assert (config.mode, config.scheduler, config.scheduler_enabled) == wanted
+    assert normal(config) == config
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        RuntimeConfig(),
+        RuntimeConfig("1", "fast"),
+        RuntimeConfig("1", "scx"),
+        RuntimeConfig("1", "scx", "rusty"),
+        RuntimeConfig("1", "scx", "scx_/../sh"),
+        RuntimeConfig("1", "scx", "scx_\\x"),
+        RuntimeConfig("v" * 2000),
+    ],
+)
+def test_what_means_nothing_is_refused(said: RuntimeConfig) -> None:
+    with pytest.raises(BadConfig):
+        normal(said)
+
+
+configs = st.builds(
+    RuntimeConfig,
+    st.text(max_size=5),
+    st.text(max_size=5),
+    st.text(max_size=5),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**64 - 1),
+    *[st.booleans()] * 6,
+)
+
+
+@given(configs, st.integers(0, 2**40))
+def test_what_is_kept_is_what_was_applied(
+    tmp_path_factory: pytest.TempPathFactory, config: RuntimeConfig, at: int
+) -> None:
+    file = RuntimeFile(tmp_path_factory.mktemp("kept"))
+    assert file.load() is None
+    file.save(Kept(config, at))
+    assert file.load() == Kept(config, at)
+
+
+def test_a_damaged_file_is_told_and_not_guessed(tmp_path: Path) -> None:
+    file = RuntimeFile(tmp_path)
+    file.save(Kept(RuntimeConfig("1", "none"), 7))
+    data = bytearray((tmp_path / NAME).read_bytes())
+    data[70] ^= 1
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(Damaged):
+        file.load()
+
+
+def test_what_cannot_be_written_leaves_the_former(tmp_path: Path) -> None:
+    class Full(Disk):
+        def sync(self, fd: int) -> None:
+            raise OSError(28, f"No space left on device for {fd}")
+
+    RuntimeFile(tmp_path).save(Kept(RuntimeConfig("1"), 7))
+    with pytest.raises(NotStored):
+        RuntimeFile(tmp_path, Full()).save(Kept(RuntimeConfig("2"), 8))
+    assert RuntimeFile(tmp_path).load() == Kept(RuntimeConfig("1"), 7)
+
+
+def test_every_flag_is_said_also_when_it_is_off() -> None:
+    said = as_json(RuntimeConfig("1", "none"))
+    assert [key for key, value in said.items() if value is False] == [
+        "kernelMode",
+        "maxTimeWatchdog",
+        "earlyProcessing",
+        "builtinIdle",
+        "schedulerEnabled",
+        "monitoringEnabled",
+    ]
