@@ -1,5 +1,8 @@
 """The loop that makes the kernel be as the held set says: scan, bind, apply, on every change and at an interval.
 
+Where the kernel tells of new threads, a quick pass sees to those alone, at once. Whole passes stay the truth: one
+follows whatever was told of, and a rare one follows nothing at all, for what nobody tells.
+
 Everything that blocks runs in one thread of its own, so calls of the enforcer are never concurrent and the event
 loop never waits for a system call.
 """
@@ -7,6 +10,8 @@ loop never waits for a system call.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +20,30 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from gthulhu_agent.discovery.snapshot import Snapshot
+from gthulhu_agent.discovery.events.event import Events, Watch
+from gthulhu_agent.discovery.kubepods import Place
+from gthulhu_agent.discovery.quick import Looked, key_of
+from gthulhu_agent.discovery.snapshot import Group, Snapshot
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.protocol import Applied, Enforcer, EnforcerStats, IntentState, Refused
+from gthulhu_agent.enforcing.ranked import Ranked
+from gthulhu_agent.quickpass import Looker, Quick, QuickPasses, QuickTally, ended
 from gthulhu_agent.state import ConditionKind, Conditions, Held
-from gthulhu_wire.intents import Intent, Terms
+from gthulhu_wire.intents import Terms
 
 _LONGEST_WAIT = 60.0
-_DUTY = 9
-"""A pass that took t is followed by at least 9 t of rest: the loop never takes more than a tenth of one CPU."""
+_DUTY = 19
+"""A pass that took t is followed by at least 19 t of rest: the loop never takes more than a twentieth of one CPU."""
+_DUTY_BESIDE_EVENTS = 49
+"""The same where quick passes take their share of that twentieth."""
+_SOON = 0.1
+"""Seconds of rest, at least, before a pass that follows events that were lost."""
+_RARELY = 30.0
+_IDLE_DUTY = 1000
+"""Where nothing happens a pass that took t is followed by at least 1000 t of rest: a thousandth of one CPU."""
+_MOST_RARELY = 600.0
+_CALM = 4
+"""Where nothing tells of new threads and passes find nothing new, they come so many times less often."""
 
 _T = TypeVar("_T")
 _log = structlog.stdlib.get_logger("gthulhu_agent.engine")
@@ -41,7 +61,7 @@ class Bind(Protocol):
     """:func:`gthulhu_agent.enforcing.matching.bind`."""
 
     def __call__(
-        self, intents: Sequence[Intent], snapshot: Snapshot, *, protected_units: Sequence[str], self_pid: int, now: int
+        self, intents: Ranked, snapshot: Snapshot, *, protected_units: Sequence[str], self_pid: int, now: int
     ) -> tuple[Binding, ...]:
         """Which groups which intents reach."""
         ...
@@ -53,6 +73,8 @@ class Clock:
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
+    cpu: Callable[[], float] = time.thread_time
+    """CPU seconds of the calling thread."""
 
     @property
     def now(self) -> int:
@@ -106,7 +128,9 @@ class Engine:
     Attributes:
         held: the set to enforce.
         touching: False keeps hands off the kernel: everything was reverted, or the set is not known.
-        last: the newest pass; None until the first has ended.
+        last: the newest pass; None until the first has ended. What quick passes found since is in its snapshot and
+            bindings, and in nothing else of it.
+        events: how new threads are heard of; None where nothing tells of them.
     """
 
     def __init__(
@@ -121,6 +145,8 @@ class Engine:
         self_pid: int,
         clock: Clock | None = None,
         observe: Callable[[float], None] = lambda _seconds: None,
+        events: Events | None = None,
+        looker: Looker | None = None,
     ) -> None:
         self.enforcer = enforcer
         self.held = Held()
@@ -140,7 +166,29 @@ class Engine:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failed_in_a_row = 0
+        self._calm = 1
+        self._ended = self._clock.monotonic()
+        self._stirred: asyncio.TimerHandle | None = None
+        self._stir_after: bool | None = None
+        self._passing = 0
+        self._ranked = (self.held, Ranked(()))
+        self._latest: Pass | None = None
+        self._looker = looker
+        self._quick: QuickPasses | None = None
+        if events is not None and looker is not None:
+            self._quick = QuickPasses(events, looker, self, monotonic=self._clock.monotonic, cpu=self._clock.cpu)
+        self._quick_tally = QuickTally()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enforcer")
+
+    @property
+    def events(self) -> Events | None:
+        """How new threads are heard of; None where nothing tells of them (any more)."""
+        return None if self._quick is None else self._quick.events
+
+    @property
+    def quick(self) -> QuickTally:
+        """What quick passes did since the agent's start."""
+        return self._quick_tally if self._quick is None else self._quick.tally
 
     def hold(self, held: Held) -> None:
         """Enforce ``held`` from now on."""
@@ -160,16 +208,19 @@ class Engine:
 
     async def run(self) -> None:
         """Pass after pass until :meth:`end_loop`; an error ends a pass and not the loop."""
-        while not self._stopping:
-            self._wake.clear()
-            await self.pass_once()
-            if self._stopping:
-                return
-            try:
-                async with asyncio.timeout(self._rest()):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+        quick = None if self._quick is None else asyncio.create_task(self._quick.run())
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                await self.pass_once()
+                if self._stopping:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._rest()):
+                        await self._wake.wait()
+        finally:
+            if quick is not None:
+                await ended(quick)
 
     def end_loop(self) -> None:
         """Let :meth:`run` return after the pass that runs; calls can still be answered."""
@@ -178,18 +229,28 @@ class Engine:
 
     async def stop(self) -> None:
         """Wait for the enforcer's thread to end its work; what is enforced stays."""
+        if self._quick is not None:
+            self._quick.close()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
     async def pass_once(self) -> None:
         """One pass over the held set."""
         held, touching = self.held, self.touching
+        if self._stirred is not None:
+            self._stirred.cancel()
+            self._stirred = None
+        self._passing += 1
         try:
             # What is enforced is told apart in the thread too: with 100,000 intents it takes a while.
-            done = await self._in_thread(lambda: self._pass(held, touching))
+            done, heard = await self._in_thread(lambda: self._pass(held, touching))
         except Exception as error:  # noqa: BLE001 - whatever a scan or the kernel threw, the next pass tries again
+            self._end_pass()
             self._failed(error)
         else:
+            self._end_pass()
             self._done(done)
+            if self._quick is not None:
+                self._quick.watch(*heard)
 
     async def look_again(self) -> None:
         """A pass for somebody who waits for it; who asks meanwhile shares it."""
@@ -201,6 +262,60 @@ class Engine:
         """Run ``call`` in the enforcer's thread, between passes. It has to be short: new processes wait for it."""
         return await self._in_thread(call)
 
+    def reached(self, place: Place) -> bool:
+        """Whether an intent of the set of the last pass is for what runs at ``place``; in the enforcer's thread."""
+        return self._ranked[1].reaches(place)
+
+    def see_to(self, looked: Looked) -> int:
+        """Let new threads run as told, ahead of the next pass; in the enforcer's thread. How many were set."""
+        latest = self._latest
+        if latest is None:
+            return 0
+        bindings = self._bound(self._ranked[1], replace(looked.snapshot, groups=looked.touched), self._clock.now)
+        # Asked here and not before: whoever reverts waits for this thread.
+        count = self.enforcer.hasten(bindings, looked.threads) if self.touching else 0
+        self._latest = replace(
+            latest, snapshot=looked.snapshot, bindings=_put(latest.bindings, looked.touched, bindings)
+        )
+        return count
+
+    async def run_quickly(self, look: Callable[[], Quick]) -> Quick:
+        """Run ``look`` in the enforcer's thread; what it found is in ``last`` afterwards."""
+        done, latest = await self._in_thread(lambda: (look(), self._latest))
+        if latest is not None and self.last is not None and latest.enforced is self.last.enforced:
+            self.last = replace(self.last, snapshot=latest.snapshot, bindings=latest.bindings)
+        return done
+
+    def stir(self, *, soon: bool) -> None:
+        """Let a whole pass follow: within the interval, or ``soon``; no sooner than passes may come."""
+        if self._passing:
+            # It may have looked there already, or not.
+            self._stir_after = soon or bool(self._stir_after)
+            return
+        loop = asyncio.get_running_loop()
+        least = _SOON if soon else self._interval
+        seconds = 0.0 if self.last is None else self.last.seconds
+        rest = max(least, min(_LONGEST_WAIT, _DUTY_BESIDE_EVENTS * seconds))
+        when = loop.time() + max(0.0, self._ended + rest - self._clock.monotonic())
+        if self._stirred is not None:
+            if self._stirred.when() <= when:
+                return
+            self._stirred.cancel()
+        self._stirred = loop.call_at(when, self._wake.set)
+
+    def deaf(self, why: str) -> None:
+        """Go on with scans alone."""
+        if self._quick is not None:
+            self._quick_tally = self._quick.tally
+            self._quick = None
+        self._conditions.raise_(
+            ConditionKind.EVENTS_UNAVAILABLE,
+            f"{why}; new threads are looked for every {self._interval:g} s instead",
+            cure="gthulhu-agent doctor says what this machine lacks",
+            now=self._clock.now,
+        )
+        self._wake.set()
+
     async def revert(self) -> int:
         """Put back everything that the enforcer changed, after the pass that runs; the number of things put back."""
         self.touch(False)
@@ -209,25 +324,28 @@ class Engine:
             self.last = replace(self.last, applied=None, enforced={}, refused=None)
         return count
 
+    def _end_pass(self) -> None:
+        self._passing -= 1
+        self._ended = self._clock.monotonic()
+        if self._stir_after is not None and not self._passing:
+            soon, self._stir_after = self._stir_after, None
+            self.stir(soon=soon)
+
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
-    def _pass(self, held: Held, touching: bool) -> Pass:
+    def _pass(self, held: Held, touching: bool) -> tuple[Pass, tuple[Mapping[int, Watch], frozenset[int]]]:
         started = self._clock.monotonic()
         at = self._clock.now
         snapshot = self._scanner.scan()
-        bindings = self._bind(
-            held.intents,
-            snapshot,
-            protected_units=self._protected_units,
-            self_pid=self._self_pid,
-            now=at,
-        )
+        if self._ranked[0] is not held:
+            self._ranked = held, Ranked(held.intents, self._protected_units)
+        bindings = self._bound(self._ranked[1], snapshot, at)
         # What could not be read may still run: not seen is not gone.
         unsure = {intent.key for intent in held.intents} if snapshot.incomplete else ()
         applied = self.enforcer.apply(bindings, unsure=unsure) if touching else None
         states = {} if applied is None else applied.intents
-        return Pass(
+        done = Pass(
             at=at,
             seconds=self._clock.monotonic() - started,
             held=held,
@@ -238,6 +356,18 @@ class Engine:
             enforced=_enforced(held, states, {} if self.last is None else self.last.enforced, at),
             refused=next((refused for state in states.values() for refused in state.refused), None),
         )
+        self._calm = min(_CALM, 2 * self._calm) if _is_calm(self._latest, done) else 1
+        self._latest = done
+        return done, self._to_hear_of(bindings)
+
+    def _bound(self, ranked: Ranked, snapshot: Snapshot, now: int) -> tuple[Binding, ...]:
+        return self._bind(ranked, snapshot, protected_units=self._protected_units, self_pid=self._self_pid, now=now)
+
+    def _to_hear_of(self, bindings: Sequence[Binding]) -> tuple[Mapping[int, Watch], frozenset[int]]:
+        if self._quick is None or self._looker is None:
+            return {}, frozenset()
+        pids = frozenset(process.id.tid for binding in bindings for process in binding.group.processes)
+        return self._looker.watched(self.reached), pids
 
     def _done(self, done: Pass) -> None:
         self.last = done
@@ -300,13 +430,29 @@ class Engine:
     def _rest(self) -> float:
         if self._failed_in_a_row:
             return min(_LONGEST_WAIT, self._interval * 2.0**self._failed_in_a_row)
-        last = self.last
-        rest = self._interval if last is None else max(self._interval, min(_LONGEST_WAIT, _DUTY * last.seconds))
+        seconds = 0.0 if self.last is None else self.last.seconds
+        if self._quick is not None:
+            rest = max(self._interval, _RARELY, min(_MOST_RARELY, _IDLE_DUTY * seconds))
+        else:
+            rest = max(self._interval * self._calm, min(_LONGEST_WAIT, _DUTY * seconds))
         return min(rest, self._until_next_end())
 
     def _until_next_end(self) -> float:
         now = self._clock.wall()
-        return min((end - now for end in self._ends if end > now), default=_LONGEST_WAIT)
+        return min((end - now for end in self._ends if end > now), default=math.inf)
+
+
+def _is_calm(former: Pass | None, done: Pass) -> bool:
+    """Whether a pass found everything as the one before had left it."""
+    applied = done.applied
+    quiet = applied is None or not (applied.rebased or applied.drifted)
+    return former is not None and former.held is done.held and former.snapshot is done.snapshot and quiet
+
+
+def _put(bindings: Sequence[Binding], touched: Sequence[Group], instead: Sequence[Binding]) -> tuple[Binding, ...]:
+    """``bindings`` with those of the ``touched`` groups replaced."""
+    keys = {key_of(group) for group in touched}
+    return (*(binding for binding in bindings if key_of(binding.group) not in keys), *instead)
 
 
 def _enforced(

@@ -20,6 +20,9 @@ from gthulhu_agent.api.handlers import Handlers
 from gthulhu_agent.api.server import ApiServer
 from gthulhu_agent.api.serving import Guards, Serving
 from gthulhu_agent.choosing import find_enforcer, put_back
+from gthulhu_agent.discovery.events.choose import open_events
+from gthulhu_agent.discovery.events.event import Events
+from gthulhu_agent.discovery.layout import LayoutError, find_layout
 from gthulhu_agent.discovery.parents import parent_of
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
@@ -32,6 +35,7 @@ from gthulhu_agent.legacy.reaching import Strategies
 from gthulhu_agent.legacy.runtime import Runtime, daemon_at
 from gthulhu_agent.legacy.runtime_file import RuntimeFile
 from gthulhu_agent.metrics.exposition import Metrics
+from gthulhu_agent.quickpass import Looker
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
 from gthulhu_agent.store import DesiredStore
@@ -85,6 +89,9 @@ class Service:
         scanner: Scanner,
         enforcer: Enforcer,
         clock: Clock | None = None,
+        events: Events | None = None,
+        looker: Looker | None = None,
+        no_events: str = "",
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
@@ -103,7 +110,11 @@ class Service:
             self_pid=os.getpid(),
             clock=clock,
             observe=self._pass_ended,
+            events=events,
+            looker=looker,
         )
+        if no_events:
+            self.engine.deaf(no_events)
         self.agent = Agent(node=settings.node, store=store, engine=self.engine, conditions=conditions, clock=clock)
         metrics.watch(self.agent)
         self._meter = Meter(
@@ -118,6 +129,7 @@ class Service:
         self.decisions = DecisionMaker(
             self.agent, protected_namespaces=settings.protected_namespaces, ppid_of=parent_of
         )
+        metrics.watch_reports(self.decisions.metric_sets, settings.machine_id)
         self.strategies = Strategies(self.decisions)
         self._pod_watch = self._watch_pods()
         self.open = edge.open_to_all
@@ -125,7 +137,7 @@ class Service:
         self._handlers = Handlers(self.agent, metrics, self._meter, edge.admission.login)
         self.runtime = Runtime(
             self.agent,
-            RuntimeFile(settings.state_dir),
+            RuntimeFile(settings.state_dir, store.disk),
             daemon_at(settings.daemon_endpoint, settings.daemon_timeout_sec),
         )
         self._servers = [(opened, self._server(opened, metrics)) for opened in edge.listeners]
@@ -244,13 +256,26 @@ class Service:
             server.renew()
 
 
+def _open_events(name: str) -> tuple[Events | None, str]:
+    try:
+        layout = find_layout()
+    except LayoutError as error:
+        return None, str(error)
+    return open_events(name, layout)
+
+
 async def _run(settings: Settings, state: statedir.StateDirectory, enforcer: Enforcer, edge: Edge) -> None:
+    discovery = Discovery(pod_file=settings.pod_file)
+    events, why_not = _open_events(settings.events)
     service = Service(
         settings,
         edge=edge,
         store=DesiredStore(state.path),
-        scanner=Discovery(pod_file=settings.pod_file),
+        scanner=discovery,
         enforcer=enforcer,
+        events=events,
+        looker=discovery,
+        no_events="" if events is not None or settings.events == "none" else why_not,
     )
     told = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
@@ -270,7 +295,16 @@ async def _run(settings: Settings, state: statedir.StateDirectory, enforcer: Enf
     secret_file = None if settings.secret_file is None or announced.local else str(settings.secret_file)
     state.announce(statedir.Running(os.getpid(), announced.listener.address, secret_file))
     listens = [opened.listener.address for opened in edge.listeners]
-    _log.info("serving", listen=listens, node=settings.node, enforcer=enforcer.name, open=service.open)
+    _log.info(
+        "serving",
+        listen=listens,
+        node=settings.node,
+        enforcer=enforcer.name,
+        events="none" if events is None else events.name,
+        open=service.open,
+    )
+    if events is not None and why_not:
+        _log.info("events are heard of in the second-best way", way=events.name, why=why_not)
     try:
         await service.run(told)
     finally:

@@ -75,6 +75,8 @@ class ConditionKind(StrEnum):
     """``gthulhu-agent revert`` put everything back; sets are stored and not enforced until ``resume``."""
     SWITCHED_OFF = "SwitchedOff"
     """A Decision Maker's client set mode ``none``: sets are stored and not enforced until it sets ``gthulhu``."""
+    EVENTS_UNAVAILABLE = "EventsUnavailable"
+    """Nothing tells of new threads: they are looked for at the interval."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"
     """No secret is set: every user of this machine can steer it."""
     LOGIN_PROVES_NOTHING = "LoginProvesNothing"
@@ -100,6 +102,7 @@ _HARMLESS = frozenset(
         ConditionKind.ENFORCER_LIMITED,  # a lasting property of the machine, told per intent too
         ConditionKind.LABELS_UNKNOWN,
         ConditionKind.LOGIN_PROVES_NOTHING,
+        ConditionKind.EVENTS_UNAVAILABLE,  # they are found all the same, later
         ConditionKind.OPEN_ON_LOOPBACK,
         ConditionKind.TLS_ENDING,
         ConditionKind.TLS_STALE,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gthulhu_agent.discovery.declared import Declared, Key
+from gthulhu_agent.discovery.events.event import Watch
 from gthulhu_agent.discovery.faults import Faults
 from gthulhu_agent.discovery.grouping import Claims, groups_of, pods_of
 from gthulhu_agent.discovery.kubepods import Place, place_of
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout, layout_at
 from gthulhu_agent.discovery.members import Cells, Members
 from gthulhu_agent.discovery.podnames import read_pod_names
-from gthulhu_agent.discovery.processes import Processes
+from gthulhu_agent.discovery.processes import Entry, Processes
+from gthulhu_agent.discovery.quick import Ground, Looked, QuickLook, Told
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Snapshot, TaskId
+from gthulhu_agent.discovery.watchlist import watch_list
 
 
 class Discovery:
@@ -47,6 +51,9 @@ class Discovery:
         self._places: dict[str, Place] = {}
         self._groups: dict[tuple[GroupKind, str | None, str, str], Group] = {}
         self._last = Snapshot(())
+        self._cells: Cells = {}
+        self._claimed = Claims()
+        self._ground: Ground | None = None
 
     @property
     def layout(self) -> Layout | None:
@@ -64,7 +71,8 @@ class Discovery:
         members = self._find_members()
         cells = members.scan() if members else {}
         self._places = {cgroup: self._place(cgroup) for cgroup in {*(members.cgroups if members else ()), *cells}}
-        groups = groups_of(cells, self._places, self._claims(cells))
+        self._cells, self._claimed = cells, self._claims(cells)
+        groups = groups_of(cells, self._places, self._claimed)
         self._processes.end()
         names = read_pod_names(self._log_pods, self._log_containers, self._faults)
         snapshot = Snapshot(
@@ -74,7 +82,56 @@ class Discovery:
         )
         if snapshot != self._last:
             self._last = snapshot
+        self._stand(self._last)
         return self._last
+
+    def watched(self, reached: Callable[[Place], bool]) -> dict[int, Watch]:
+        """What has to be heard of after the last scan, by the ids of cgroups; quick looks know these from now on.
+
+        Args:
+            reached: whether an intent is for what runs at a place.
+        """
+        ground = self._ground
+        if ground is None:
+            return {}
+        declared = {
+            cgroup
+            for cgroup, entries in self._cells.items()
+            if self._declared.pods and any(self._is_declared(entry, reached) for entry in entries)
+        }
+        found: dict[int, Watch] = {}
+        for cgroup, watch in watch_list(self._places, reached, declared).items():
+            try:
+                inode = ground.layout.directory(cgroup).stat().st_ino
+            except OSError:
+                continue  # gone meanwhile
+            found[inode] = watch
+            ground.ids[inode] = cgroup
+        return found
+
+    def quick(self, told: Told, reached: Callable[[Place], bool]) -> Looked:
+        """Look at what was told of alone, and put it into what was found last. It blocks on file reads.
+
+        Args:
+            told: processes and cgroups.
+            reached: whether an intent is for what runs at a place; what none is for is left alone.
+        """
+        if self._ground is None:
+            return Looked(self._last, unsure=True)
+        return QuickLook(self._ground, reached, str(self._proc)).at(told)
+
+    def _is_declared(self, entry: Entry, reached: Callable[[Place], bool]) -> bool:
+        key = self._claimed.pids.get(entry.pid)
+        return key is not None and reached(Place(GroupKind.DECLARED, "", pod_uid=key[0], container_id=key[1]))
+
+    def _stand(self, snapshot: Snapshot) -> None:
+        """Let quick looks go on from ``snapshot``."""
+        if self._layout is None:
+            self._ground = None
+            return
+        entries = {pid: self._processes.get(pid) for pid in self._claimed.pids}
+        claimed = {entry.process.id: self._claimed.pids[pid] for pid, entry in entries.items() if entry is not None}
+        self._ground = Ground(self._layout, snapshot, claimed, self._declared.container_of)
 
     def _find_members(self) -> Members | None:
         if self._layout is not None and self._members is not None and (self._layout.root / "cgroup.procs").exists():

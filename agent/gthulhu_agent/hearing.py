@@ -1,0 +1,102 @@
+"""What was told of and not looked at yet: put together, in order of worth, within bounds.
+
+What execs, is renamed or moves may match another rule, and is looked at first. A fork has its parent's names and, as
+a rule, its slice; a crowded cgroup has to be looked at whole. Both can be many, so they have a share of their own,
+which a busy pod can use up without keeping others waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gthulhu_agent.discovery.events.event import Batch, Event, Kind
+from gthulhu_agent.discovery.quick import Told
+from gthulhu_agent.duty import Duty
+
+MOST = 4096
+"""Processes that are remembered of each worth; more are left to a whole look."""
+_AT_ONCE = 256
+"""Processes of one look: the next hears of what came meanwhile."""
+_URGENT = frozenset({Kind.EXEC, Kind.RENAME, Kind.MOVED})
+URGENT_SHARE, BULK_SHARE = 0.02, 0.01
+_URGENT_BURST, _BULK_BURST = 0.2, 0.1
+
+
+@dataclass(slots=True)
+class _Pending:
+    duty: Duty
+    pids: dict[int, None] = field(default_factory=dict)
+    cgroups: dict[int, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.pids or self.cgroups)
+
+    def take(self) -> Told:
+        pids = list(self.pids)[:_AT_ONCE]
+        for pid in pids:
+            del self.pids[pid]
+        cgroups, self.cgroups = self.cgroups, {}
+        return Told(tuple(pids), cgroups)
+
+
+class Heard:
+    """Pending looks. Belongs to the event loop's thread; ``monotonic`` is in seconds."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._urgent = _Pending(Duty(URGENT_SHARE, _URGENT_BURST, monotonic))
+        self._bulk = _Pending(Duty(BULK_SHARE, _BULK_BURST, monotonic))
+        self._whole = False
+        self.left_out = 0
+        """Processes that were too many to be looked at one by one; they never get fewer."""
+
+    def hear(self, batch: Batch) -> None:
+        """Take up what was told."""
+        if batch.lost:
+            self._whole = True
+        for event in batch.events:
+            self._hear(event)
+
+    def look_at(self, cgroups: dict[int, int]) -> None:
+        """Let cgroups that are watched from now on be looked at once."""
+        self._urgent.cgroups.update(cgroups)
+
+    def needs_whole(self) -> bool:
+        """Whether something was told of that only a whole look can find; asked once."""
+        whole, self._whole = self._whole, False
+        return whole
+
+    def take(self) -> tuple[Told, Duty] | None:
+        """What is to be looked at now, and what its CPU time is to be charged to; None where nothing may be now."""
+        for pending in (self._urgent, self._bulk):
+            if pending and not pending.duty.wait():
+                return pending.take(), pending.duty
+        return None
+
+    def wait(self) -> float | None:
+        """Seconds until :meth:`take` gives something; None where nothing is pending."""
+        return min((pending.duty.wait() for pending in (self._urgent, self._bulk) if pending), default=None)
+
+    def _hear(self, event: Event) -> None:
+        if event.kind in _URGENT:
+            self._add(self._urgent, event.tgid)
+            self._bulk.pids.pop(event.tgid, None)
+        elif event.kind is Kind.CGROUP_MADE:
+            self._urgent.cgroups[event.cgroup] = event.parent
+        elif event.kind is Kind.CROWDED:
+            self._bulk.cgroups.setdefault(event.cgroup, event.parent)
+        elif event.kind is Kind.FORK and event.tgid not in self._urgent.pids:
+            self._add(self._bulk, event.tgid)
+        elif event.kind is Kind.EXIT and event.tid == event.tgid:
+            # Short-lived processes are gone before anybody could look.
+            self._bulk.pids.pop(event.tgid, None)
+            self._urgent.pids.pop(event.tgid, None)
+
+    def _add(self, pending: _Pending, pid: int) -> None:
+        if not pid:
+            return
+        if len(pending.pids) < MOST:
+            pending.pids[pid] = None
+        elif pid not in pending.pids:
+            self.left_out += 1
+            self._whole = True
