@@ -27,6 +27,7 @@ from gthulhu_agent.top.table import render
 ONCE = 1.0
 """Seconds between the two looks of a single table: without two there are no rates."""
 _PATIENCE = 30.0
+_WIDE = 240
 _KEYS = {"c": Sort.CPU, "w": Sort.WAIT, "d": Sort.DELAY, "t": Sort.THREADS, "n": Sort.NAME}
 KEYS = ", ".join(f"{key} {sort.value}" for key, sort in _KEYS.items()) + ", q end"
 
@@ -78,9 +79,8 @@ def once(asker: Asker, wish: Wish, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(document(before, now, wish.sort) + "\n")
         return
-    console = Console()
     # A pipe has no width: nothing is cut off for it.
-    console.print(render(before, now, wish.sort, None), width=None if console.is_terminal else 240)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(render(before, now, wish.sort, None))
 
 
 def follow(asker: Asker, wish: Wish) -> None:

@@ -21,7 +21,7 @@ _MILLI, _MICRO = 1e-3, 1e-6
 
 def render(before: Answer | None, now: Answer, sort: Sort, height: int | None) -> Group:
     """The pods of ``now``, or a pod's threads where it has them, in ``height`` lines; None is as many as it takes."""
-    room = None if height is None else max(1, height - FRAME)
+    room = len(now.pods) + len(now.threads) if height is None else max(1, height - FRAME)
     pods = pod_rows(before, now, sort)
     if now.threads:
         threads = thread_rows(before, now, sort)
@@ -42,11 +42,15 @@ def _headline(now: Answer, rows: Sequence[PodRow]) -> Text:
         f"{now.node}  enforcer {now.enforcer}  pods {len(rows) + now.left_out}  threads {threads}  "
         f"CPU {every.cpu * 100:.1f} %  waiting {every.wait / _MILLI:.1f} ms/s",
         "bold",
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
 def _thread_headline(row: PodRow) -> Text:
-    return Text(f"{row.pod.title}  uid {row.pod.uid}  threads {row.pod.threads}", "bold")
+    return Text(
+        f"{row.pod.title}  uid {row.pod.uid}  threads {row.pod.threads}", "bold", no_wrap=True, overflow="ellipsis"
+    )
 
 
 def _pod_table(rows: Sequence[PodRow], sort: Sort) -> Table:
@@ -54,6 +58,7 @@ def _pod_table(rows: Sequence[PodRow], sort: Sort) -> Table:
         ("pod", Sort.NAME), ("procs", None), ("threads", Sort.THREADS), ("class", None), ("slice", None), sort=sort
     )
     table.add_column("enforced")
+    _add_numbers(table, sort)
     for row in rows:
         pod = row.pod
         table.add_row(
@@ -65,7 +70,6 @@ def _pod_table(rows: Sequence[PodRow], sort: Sort) -> Table:
             _enforced(pod),
             *_numbers(row.rates),
         )
-    _add_numbers(table, sort)
     return table
 
 
@@ -73,6 +77,7 @@ def _thread_table(rows: Sequence[ThreadRow], sort: Sort) -> Table:
     table = _table(("thread", Sort.NAME), ("tid", None), ("pid", None), ("class", None), ("slice", None), sort=sort)
     table.add_column("kernel")
     table.add_column("policy", overflow="ellipsis", no_wrap=True)
+    _add_numbers(table, sort)
     for row in rows:
         thread = row.thread
         table.add_row(
@@ -85,7 +90,6 @@ def _thread_table(rows: Sequence[ThreadRow], sort: Sort) -> Table:
             Text(thread.policy or _NONE),
             *_numbers(row.rates),
         )
-    _add_numbers(table, sort)
     return table
 
 
@@ -97,7 +101,7 @@ def _table(*columns: tuple[str, Sort | None], sort: Sort) -> Table:
             justify="left" if number in (0, 3) else "right",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=4 if number else 12,
+            min_width=None if number else 12,
         )
     return table
 
