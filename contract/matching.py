@@ -39,6 +39,11 @@ def differences(expected: Json, found: Json, at: str) -> Iterator[str]:
         yield f"{at}: expected {show(expected)}, found {show(found)}"
 
 
+def kinds() -> tuple[str, ...]:
+    """What ``$is`` takes."""
+    return tuple(_KINDS)
+
+
 def show(value: Json) -> str:
     """``value``, short enough for a line."""
     text = repr(value)
