@@ -77,6 +77,8 @@ class ConditionKind(StrEnum):
     """A Decision Maker's client set mode ``none``: sets are stored and not enforced until it sets ``gthulhu``."""
     EVENTS_UNAVAILABLE = "EventsUnavailable"
     """Nothing tells of new threads: they are looked for at the interval."""
+    SCHEDULER_MAP_FULL = "SchedulerMapFull"
+    """More threads have strategies than Gthulhu's scheduler, which reads them here, has room for."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"
     """No secret is set: every user of this machine can steer it."""
     LOGIN_PROVES_NOTHING = "LoginProvesNothing"
@@ -104,6 +106,7 @@ _HARMLESS = frozenset(
         ConditionKind.LOGIN_PROVES_NOTHING,
         ConditionKind.EVENTS_UNAVAILABLE,  # they are found all the same, later
         ConditionKind.OPEN_ON_LOOPBACK,
+        ConditionKind.SCHEDULER_MAP_FULL,  # a matter of the scheduler's; what this agent enforces has no such bound
         ConditionKind.TLS_ENDING,
         ConditionKind.TLS_STALE,
     }

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from agent_harness import SECRET, FakeScanner, desired, running
 from agent_harness import intent as ours
 from cryptography.hazmat.primitives import serialization
-from decision_maker_client import Client, host, intent, node, pod, process
+from decision_maker_client import Client, host, intent, node, pod, pods_of, process
 
+from gthulhu_agent.discovery.snapshot import DiscoveredPod
 from gthulhu_agent.settings import Listen
 from gthulhu_wire.dialects import Dialect
 
@@ -217,6 +219,19 @@ async def test_w19_a_pod_of_a_protected_namespace_is_held_and_not_touched(tmp_pa
         assert [note["what"] for note in state["refused"]] == ["namespace"]
 
 
+async def test_w19_a_pod_that_turns_out_to_be_protected_is_let_go(tmp_path: Path) -> None:
+    scanner = FakeScanner(NODE)
+    async with running(tmp_path, scanner=scanner) as agent:
+        client = Client(agent)
+        await client.send(intent("uid-2", priority=1))
+        await agent.until("/v1/state", lambda state: state["intents"][0]["threads"])
+        root = await client.root()
+        scanner.snapshot = replace(NODE, pods=(DiscoveredPod("uid-2", "kube-system", "dns"),))
+        await agent.until("/v1/state", lambda state: state["intents"][0]["refused"])
+        assert await client.pids() == {}
+        assert await client.root() == root
+
+
 async def test_pause_is_among_a_pods_processes_and_never_in_a_strategy(tmp_path: Path) -> None:
     async with running(tmp_path, scanner=FakeScanner(NODE)) as agent:
         client = Client(agent)
@@ -276,6 +291,21 @@ async def test_y11_the_strongest_come_first_where_a_map_has_too_little_room(tmp_
         client = Client(agent)
         await client.send(intent(priority=20), intent(priority=2, commandRegex="sh"), intent("uid-2", priority=12))
         assert [row["priority"] for row in await client.listed()] == [2, 12, 20, 20, 20]
+
+
+async def test_y11_more_threads_than_the_schedulers_map_takes_are_told(tmp_path: Path) -> None:
+    scanner = FakeScanner(node(*pods_of(1, 4097)))
+    async with running(tmp_path, scanner=scanner) as agent:
+        client = Client(agent)
+        await client.send(intent("uid-0"))
+        assert len(await client.listed()) == 4097
+        conditions = (await agent.get("/v1/state"))[1]["conditions"]
+        assert "SchedulerMapFull" in {condition["type"] for condition in conditions}
+        assert (await agent.get("/v1/ready"))[0] == 200
+        await client.drop(all=True)
+        await client.listed()
+        conditions = (await agent.get("/v1/state"))[1]["conditions"]
+        assert "SchedulerMapFull" not in {condition["type"] for condition in conditions}
 
 
 async def test_node_intents_never_take_pods_kernel_threads_or_protected_units(tmp_path: Path) -> None:

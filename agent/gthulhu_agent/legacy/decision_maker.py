@@ -15,14 +15,15 @@ from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.protocol import Refused as Note
 from gthulhu_agent.engine import Pass
-from gthulhu_agent.legacy.listing import PodProcesses, ThreadStrategy, pod_processes, thread_strategies
+from gthulhu_agent.legacy.listing import MAP_ENTRIES, PodProcesses, ThreadStrategy, pod_processes, thread_strategies
 from gthulhu_agent.legacy.metricset import MetricSets
 from gthulhu_agent.legacy.narrowing import Narrowing, narrowed
 from gthulhu_agent.legacy.received import Received, ReceivedIntent, ReceivedNodeIntent, ReceivedStrategy
 from gthulhu_agent.legacy.roots import node_root, pod_root
 from gthulhu_agent.legacy.translating import OWNER, Reached, Surroundings, Translation, translate
-from gthulhu_agent.state import Held
+from gthulhu_agent.state import ConditionKind, Held
 from gthulhu_wire.dialects import Dialect
+from gthulhu_wire.globs import any_matches
 from gthulhu_wire.intents import DesiredSet
 from gthulhu_wire.refusals import Refusal
 
@@ -63,6 +64,8 @@ class DecisionMaker:
         self._protected = tuple(protected_namespaces)
         self._ppid_of = ppid_of
         self._translated: tuple[Received, Translation] | None = None
+        self._protected_pods: frozenset[str] = frozenset()
+        self._roots: tuple[Received, str] | None = None
         self._listings: dict[Dialect, Listing] = {}
         self._working = asyncio.Lock()
         agent.notes = self.notes
@@ -145,7 +148,7 @@ class DecisionMaker:
         Raises:
             Refused: as :meth:`replace_intents`.
         """
-        made = _NONE
+        made, protected = _NONE, self._protected_here()
 
         def build(held: Held) -> tuple[DesiredSet, Received]:
             nonlocal made
@@ -154,6 +157,7 @@ class DecisionMaker:
             return DesiredSet(OWNER, 0, held.generation + 1, made.intents), received
 
         held = await self.agent.replace(build, adopt=adopt)
+        self._protected_pods = protected
         if held.received is not None:
             self._translated = (held.received, made)
         return held
@@ -163,8 +167,12 @@ class DecisionMaker:
         await asyncio.to_thread(self.translation, self.agent.held)
 
     def merkle_root(self) -> str:
-        """Over the intents as received, in hex."""
-        return pod_root(self.received)
+        """Over the intents as received, in hex. Takes its time with 100,000 of them: for a worker thread."""
+        received, known = self.received, self._roots
+        if known is None or known[0] is not received:
+            # A Manager asks every 30 seconds, and seldom has it sent anything between.
+            known = self._roots = (received, pod_root(received))
+        return known[1]
 
     def node_merkle_root(self) -> str:
         """Over the node intents as received, in hex; empty until some were sent or deleted."""
@@ -184,6 +192,7 @@ class DecisionMaker:
                 origins = self.translation(done.held).origins
                 rows = await asyncio.to_thread(thread_strategies, done.bindings, origins, dialect)
                 listing = self._listings[dialect] = Listing(done, rows)
+                self._tell_room(len(rows))
         return listing.rows
 
     async def pods(self) -> tuple[PodProcesses, ...]:
@@ -214,6 +223,28 @@ class DecisionMaker:
         last = self.agent.engine.last
         known = {} if last is None else {pod.uid: pod.namespace for pod in last.snapshot.pods if pod.namespace}
         return Surroundings(self.agent.node, self._protected, known, self.reach(received))
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether the node knows other pods of protected namespaces than when intents were translated last."""
+        return self.agent.held.received is not None and self._protected_here() != self._protected_pods
+
+    def _protected_here(self) -> frozenset[str]:
+        last = self.agent.engine.last
+        pods = () if last is None else last.snapshot.pods
+        return frozenset(pod.uid for pod in pods if pod.namespace and any_matches(self._protected, pod.namespace))
+
+    def _tell_room(self, threads: int) -> None:
+        conditions = self.agent.conditions
+        if threads <= MAP_ENTRIES:
+            conditions.clear(ConditionKind.SCHEDULER_MAP_FULL)
+            return
+        conditions.raise_(
+            ConditionKind.SCHEDULER_MAP_FULL,
+            f"{threads} threads have strategies; Gthulhu's scheduler has room for {MAP_ENTRIES}",
+            cure="the strongest are listed first; let the weakest select less",
+            now=self.agent.clock.now,
+        )
 
     async def _current(self) -> Pass:
         engine = self.agent.engine

@@ -72,6 +72,8 @@ class Strategies:
         if last is not None and (found := of_pods(last.snapshot.pods)) != self._of_pod_file:
             self._of_pod_file = found
             self._changed.set()
+        if self._decisions.misplaced:
+            self._changed.set()
         self.judge()
 
     async def run(self) -> None:
@@ -81,7 +83,7 @@ class Strategies:
             await self._sleep(_TOGETHER)
             self._changed.clear()
             try:
-                if any(said.selectors for said in self._decisions.received.strategies):
+                if self._decisions.misplaced or any(said.selectors for said in self._decisions.received.strategies):
                     await self._decisions.reach_again()
             except Refused as refused:
                 _log.warning("the pods of strategies could not be stored", why=str(refused))
