@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import errno
+import gc
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from requirement import missing
 
 from gthulhu_agent.bpf import object as objects
 from gthulhu_agent.bpf.libbpf import Libbpf
 from gthulhu_agent.bpf.maps import PerCpuCounters
 from gthulhu_agent.bpf.object import BpfObject, object_file
-from gthulhu_agent.discovery.events.tracer import WATCH
+from gthulhu_agent.discovery.events.event import Watch
+from gthulhu_agent.discovery.events.tracer import WATCH, Tracer
+from gthulhu_agent.discovery.layout import find_layout
 from gthulhu_agent.errors import BpfError
 
 pytestmark = pytest.mark.kernel
@@ -44,7 +52,7 @@ def test_a_table_keeps_what_it_is_given(tracer: BpfObject) -> None:
     keys = [number.to_bytes(8, "little") for number in range(1, 50)]
     for key in keys:
         table.set(key, WATCH.pack(3, 0, 0, 0))
-    assert sorted(table.keys()) == sorted(keys)
+    assert sorted(table) == sorted(keys)
     assert table.get(keys[7]) == WATCH.pack(3, 0, 0, 0)
     assert table.remove(keys[7])
     assert not table.remove(keys[7])
@@ -65,6 +73,44 @@ def test_counters_begin_at_nothing_and_other_indices_are_refused(tracer: BpfObje
     assert counters.total(0) == 0
     with pytest.raises(OSError, match="No such file"):
         counters.total(7)
+
+
+FAR = 1 << 60
+"""No cgroup of this host has come so far."""
+IDS = st.dictionaries(st.integers(FAR, FAR + 12), st.sampled_from([Watch.THREADS, Watch.CGROUPS, Watch(3)]), max_size=8)
+
+
+@given(st.lists(IDS, max_size=6))
+@settings(max_examples=30)
+def test_the_kernel_watches_what_was_asked_for_last_whatever_was_before(asked: list[dict[int, Watch]]) -> None:
+    tracer = shared_tracer()
+    for cgroups in asked:
+        tracer.watch(cgroups)
+        keys = {int.from_bytes(key, "little"): key for key in tracer._map}
+        values = {number: tracer._map.get(key) for number, key in keys.items()}
+        assert values == {number: WATCH.pack(flags, 0, 0, 0) for number, flags in cgroups.items()}
+
+
+@cache
+def shared_tracer() -> Tracer:
+    if not object_file("tracer").exists():
+        missing("the tracer is not built: make bpf")
+    tracer = Tracer(find_layout())
+    atexit.register(tracer.close)
+    return tracer
+
+
+def test_more_than_the_table_holds_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = shared_tracer()
+    asked.watch({})
+
+    def full(_key: bytes, _value: bytes) -> None:
+        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
+
+    monkeypatch.setattr(asked._map, "set", full)
+    with pytest.raises(BpfError, match="watching 1 cgroups: Argument list too long") as told:
+        asked.watch({1: Watch.THREADS})
+    assert "65,536 cgroups" in told.value.cure
 
 
 def test_constants_and_maps_that_are_not_in_the_object_are_named(tracer: BpfObject) -> None:
@@ -116,6 +162,22 @@ def test_a_program_that_the_verifier_refuses_is_told_with_its_words(
         refused.load()
     assert any("only read is supported" in line for line in told.value.log), told.value.log
     assert capfd.readouterr().err == ""
+
+
+def test_a_library_that_is_let_go_of_leaves_nobody_listening_at_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.bpf.o").write_bytes(b"not an object")
+    monkeypatch.setattr(objects, "OBJECTS", tmp_path)
+    first = Libbpf()
+    del first
+    gc.collect()
+    library = Libbpf()
+    Libbpf()
+    gc.collect()
+    with pytest.raises(BpfError, match=r"opening broken\.bpf\.o: BPF object format invalid") as told:
+        BpfObject(library, "broken")
+    assert told.value.log
 
 
 def test_what_is_pinned_outlives_the_object(tracer: BpfObject, tmp_path: Path) -> None:

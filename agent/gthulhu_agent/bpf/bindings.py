@@ -26,6 +26,7 @@ SIGNATURES: Final[Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
     "libbpf_major_version": (U32, ()),
     "libbpf_minor_version": (U32, ()),
     "libbpf_num_possible_cpus": (INT, ()),
+    "libbpf_strerror": (INT, (INT, TEXT, SIZE)),
     "libbpf_set_print": (POINTER, (PrintCallback,)),
     "bpf_object__open_file": (POINTER, (TEXT, POINTER)),
     "bpf_object__load": (INT, (POINTER,)),

@@ -6,8 +6,9 @@ import ctypes
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,10 +55,9 @@ class Libbpf:
             raise BpfError(f"{soname} is too old: {error}", _INSTALL) from error
         self.version = self._version()
         self.require(OLDEST, "the agent's programs")
-        self._said: deque[str] = deque(maxlen=_LINES)
-        # Kept for as long as the library may call it: libbpf holds the address and no reference.
-        self._print = PrintCallback(self._listener())
-        self.call.libbpf_set_print(self._print)
+        said, listener = _listener()
+        self._said = said
+        self.call.libbpf_set_print(listener)
 
     def require(self, oldest: Version, what: str) -> None:
         """Refuse a library that is older.
@@ -89,9 +89,11 @@ class Libbpf:
             OSError: of the call before, for :meth:`doing` to translate.
         """
         if not pointer_or_ok:
-            # libbpf's own numbers begin at 4000 and have no text in libc.
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+            # libbpf's own numbers begin at 4000 and have no text in libc.
+            text = ctypes.create_string_buffer(_LINE)
+            self.call.libbpf_strerror(number, text, _LINE)
+            raise OSError(number, text.value.decode(errors="replace"))
         return pointer_or_ok
 
     def _version(self) -> Version:
@@ -102,21 +104,28 @@ class Libbpf:
                 return major, minor, int(found[3])
         return major, minor, 0
 
-    def _listener(self) -> Callable[[int, int, int], int]:
-        vsnprintf = ctypes.CDLL(None).vsnprintf
-        vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
-        vsnprintf.restype = ctypes.c_int
-        said = self._said
 
-        def listen(level: int, form: int, arguments: int) -> int:
-            # A va_list is passed as an address on every 64-bit ABI that Linux has BPF for.
-            if level < _DEBUG:
-                buffer = ctypes.create_string_buffer(_LINE)
-                vsnprintf(buffer, _LINE, form, arguments)
-                said.extend(line for line in buffer.value.decode(errors="replace").splitlines() if line.strip())
-            return 0
+@cache
+def _listener() -> tuple[deque[str], Any]:
+    """What hears the library, and what it heard.
 
-        return listen
+    One for the process and never freed: libbpf holds its address and no reference, and talks whenever anybody closes
+    anything.
+    """
+    vsnprintf = ctypes.CDLL(None).vsnprintf
+    vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
+    vsnprintf.restype = ctypes.c_int
+    said: deque[str] = deque(maxlen=_LINES)
+
+    def listen(level: int, form: int, arguments: int) -> int:
+        # A va_list is passed as an address on every 64-bit ABI that Linux has BPF for.
+        if level < _DEBUG:
+            buffer = ctypes.create_string_buffer(_LINE)
+            vsnprintf(buffer, _LINE, form, arguments)
+            said.extend(line for line in buffer.value.decode(errors="replace").splitlines() if line.strip())
+        return 0
+
+    return said, PrintCallback(listen)
 
 
 def _cure(error: OSError) -> str:

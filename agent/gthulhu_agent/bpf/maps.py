@@ -43,8 +43,8 @@ class BpfMap:
         """Whether it was there."""
         return self._found(self._call.bpf_map_delete_elem(self.fd, self._sized(key)))
 
-    def keys(self) -> Iterator[bytes]:
-        """Keys; where others write meanwhile some may come twice or not."""
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys; where others write meanwhile some may come twice or not."""
         previous, key = None, ctypes.create_string_buffer(self.key_size)
         while self._found(self._call.bpf_map_get_next_key(self.fd, previous, key)):
             yield key.raw
