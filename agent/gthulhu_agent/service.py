@@ -126,6 +126,7 @@ class Service:
             wall=clock.wall,
         )
         metrics.watch_usage(self.agent, self._meter)
+        metrics.watch_logins(edge.admission.login.tally, edge.tls)
         self.decisions = DecisionMaker(
             self.agent, protected_namespaces=settings.protected_namespaces, ppid_of=parent_of
         )

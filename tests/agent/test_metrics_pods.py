@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from agent_harness import FakeScanner, Harness, desired, intent, running
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from usage_world import FakeReader, myself, pods, process
 
-from gthulhu_agent.discovery.events.event import Batch, Kind, Tally, Watch
+from gthulhu_agent.discovery.events.event import Batch, Events, Kind, Tally, Watch
 from gthulhu_agent.discovery.snapshot import Snapshot, TaskId
 from gthulhu_agent.engine import Clock
 from gthulhu_agent.legacy.metricset import MetricSet, MetricSets
+from gthulhu_agent.metrics.events import EventsCollector
 from gthulhu_agent.metrics.exposition import Metrics
-from gthulhu_agent.metrics.machine import machine_id
+from gthulhu_agent.metrics.logins import LoginCollector
 from gthulhu_agent.metrics.pods import LABELS, UPSTREAM, UPSTREAM_LABELS
 from gthulhu_agent.metrics.scheduler import GAUGES
+from gthulhu_agent.quickpass import QuickTally
+from gthulhu_agent.tokens.values import LoginFault, LoginTally
 from gthulhu_agent.usage.counts import Counts
 from gthulhu_agent.usage.ledger import Ledger
 from gthulhu_agent.usage.meter import Meter
@@ -126,7 +132,7 @@ class _Hearing:
     def fileno(self) -> int:
         return -1
 
-    def watch(self, cgroups: dict[int, Watch]) -> None:
+    def watch(self, cgroups: Mapping[int, Watch]) -> None:
         """Nothing."""
 
     def read(self) -> Batch:
@@ -139,25 +145,54 @@ class _Hearing:
         """Nothing."""
 
 
-async def test_events_are_told_by_kind() -> None:
-    metrics = Metrics()
-    metrics.watch_events(_Hearing())  # type: ignore[arg-type] # a dict is a Mapping here
-    text = (await metrics.render(""))[0].decode()
-    assert 'gthulhu_agent_events_total{kind="exec"} 3.0' in text
-    assert 'gthulhu_agent_events_total{kind="crowded"} 0.0' in text
-    assert "gthulhu_agent_events_lost_total 1.0" in text
-    assert "gthulhu_agent_events_held_back_total 2.0" in text
-    assert 'gthulhu_agent_events_source_info{source="bpf"} 1.0' in text
-    deaf = Metrics()
-    deaf.watch_events(None)
-    assert 'gthulhu_agent_events_source_info{source="none"} 1.0' in (await deaf.render(""))[0].decode()
+@dataclass
+class _Engine:
+    events: Events | None
+    quick: QuickTally = field(default_factory=lambda: QuickTally(passes=4, hastened=5))
 
 
-async def test_what_a_scheduler_reports_is_told_from_its_first_report_on(tmp_path: Path) -> None:
-    id_file = tmp_path / "machine-id"
-    id_file.write_text("0123\n")
+def told(collector: EventsCollector | LoginCollector) -> dict[Sample, float]:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return samples(generate_latest(registry).decode())
+
+
+def test_events_are_told_by_kind_and_not_forgotten_when_they_break_off() -> None:
+    engine = _Engine(_Hearing())
+    collector = EventsCollector(engine)
+    found = told(collector)
+    engine.events = None
+    for page, source in ((found, "bpf"), (told(collector), "none")):
+        assert page["gthulhu_agent_events_total", frozenset({("kind", "exec")})] == 3
+        assert page["gthulhu_agent_events_total", frozenset({("kind", "crowded")})] == 0
+        assert page["gthulhu_agent_events_lost_total", frozenset()] == 1
+        assert page["gthulhu_agent_events_held_back_total", frozenset()] == 2
+        assert page["gthulhu_agent_quick_threads_set_total", frozenset()] == 5
+        assert page["gthulhu_agent_events_source_info", frozenset({("source", source)})] == 1
+
+
+@dataclass
+class _Tls:
+    ends_at: int = 2_000_000_000
+    reloads: int = 3
+
+
+def test_logins_are_told_before_there_are_any_and_the_certificate_s_end() -> None:
+    tally = LoginTally()
+    collector = LoginCollector(tally, _Tls())  # type: ignore[arg-type] # what it needs of it
+    assert told(collector)["gthulhu_agent_logins_refused_total", frozenset({("why", "replayed")})] == 0
+    tally.refused[LoginFault.REPLAYED.value] += 1
+    tally.issued["assertion"] += 2
+    found = told(collector)
+    assert found["gthulhu_agent_logins_refused_total", frozenset({("why", "replayed")})] == 1
+    assert found["gthulhu_agent_tokens_issued_total", frozenset({("proof", "assertion")})] == 2
+    assert found["gthulhu_agent_certificate_expiry_timestamp_seconds", frozenset()] == 2_000_000_000
+    assert found["gthulhu_agent_certificate_reloads_total", frozenset()] == 3
+
+
+async def test_what_a_scheduler_reports_is_told_from_its_first_report_on() -> None:
     reports, metrics = MetricSets(), Metrics()
-    metrics.watch_reports(reports, machine_id({}, id_file))
+    metrics.watch_reports(reports, "0123")
     assert "nr_queued" not in (await metrics.render(""))[0].decode()
     reports.take(MetricSet(usersched_last_run_at=1_700_000_000, nr_queued=7), 1000)
     text = (await metrics.render(""))[0].decode()
@@ -166,11 +201,6 @@ async def test_what_a_scheduler_reports_is_told_from_its_first_report_on(tmp_pat
     assert 'user_sched_last_run_at{machine_id="0123"} 1.7e+09' in text
     for name, told in GAUGES.values():
         assert f"# HELP {name} {told}\n# TYPE {name} gauge\n{name}{{" in text
-
-
-def test_a_machine_is_called_what_its_environment_says(tmp_path: Path) -> None:
-    assert machine_id({"MACHINE_ID": "m1"}, tmp_path / "none") == "m1"
-    assert machine_id({}, tmp_path / "none") == ""
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
@@ -187,25 +217,30 @@ async def test_a_thousand_pods_are_a_page(tmp_path: Path, accept: str) -> None:
     assert "gthulhu_agent_usage_pods_left_out 1.0" in text
 
 
+class _TlsAlone(LoginCollector):
+    def __init__(self) -> None:
+        super().__init__(LoginTally(), _Tls())  # type: ignore[arg-type] # what it needs of it
+
+    def collect(self) -> Iterator[Metric]:
+        """What an agent without TLS does not tell."""
+        return (family for family in super().collect() if family.name.startswith("gthulhu_agent_certificate"))
+
+
 async def test_every_metric_has_its_line_and_no_other_has(tmp_path: Path) -> None:
     async with running(tmp_path, scanner=FakeScanner(myself())) as agent:
         await agent.put(desired(1, intent("web")))
         await measured(agent)
         metrics = agent.service._handlers._metrics
-        if "# TYPE nr_queued " not in await scrape(agent):
-            reports = MetricSets()
-            reports.take(MetricSet(), 0)
-            metrics.watch_reports(reports, "m1")
-        hearing = Metrics()
-        hearing.watch_events(_Hearing())  # type: ignore[arg-type] # a dict is a Mapping here
-        text = await scrape(agent) + (await hearing.render(""))[0].decode()
+        agent.service.decisions.metric_sets.take(MetricSet(), 0)
+        metrics._registry.register(_TlsAlone())
+        text = await scrape(agent)
     found = {name for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE) if not name.endswith("_created")}
     found = {name for name in found if "_agent_process_" not in name}
     lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     first = [line.split(" | ")[0] for line in lines]
-    told = {name: labels for cell in first for name, labels in re.findall(r"`(\w+)(?:\{([^}]+)\})?`", cell)}
-    assert told.keys() == found
-    for name, labels in told.items():
+    lines_of = {name: labels for cell in first for name, labels in re.findall(r"`(\w+)(?:\{([^}]+)\})?`", cell)}
+    assert lines_of.keys() == found
+    for name, labels in lines_of.items():
         if name.startswith("gthulhu_pod_"):
             assert tuple(labels.split(",")) == UPSTREAM_LABELS
         if name.startswith("gthulhu_agent_pod_"):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
@@ -19,12 +19,14 @@ from gthulhu_agent.metrics import pods
 from gthulhu_agent.metrics.agent import AgentCollector
 from gthulhu_agent.metrics.events import EventsCollector
 from gthulhu_agent.metrics.families import PREFIX
+from gthulhu_agent.metrics.logins import LoginCollector
 from gthulhu_agent.metrics.scheduler import SchedulerCollector
 
 if TYPE_CHECKING:
     from gthulhu_agent.agent import Agent
-    from gthulhu_agent.discovery.events.event import Events
     from gthulhu_agent.legacy.metricset import MetricSets
+    from gthulhu_agent.tls.reloading import Tls
+    from gthulhu_agent.tokens.values import LoginTally
     from gthulhu_agent.usage.meter import Meter
 
 _METHODS = frozenset({"GET", "PUT", "POST"})
@@ -64,32 +66,21 @@ class Metrics:
             registry=self._registry,
         )
 
-        self._logins = Counter(
-            f"{PREFIX}_logins",
-            "Requests for a token, by what became of them.",
-            ("result",),
-            registry=self._registry,
-        )
-        self._certificates = Gauge(
-            f"{PREFIX}_certificate_expiry_timestamp_seconds",
-            "When the certificate that is served ends to be valid.",
-            ("certificate",),
-            registry=self._registry,
-        )
         self._usage: tuple[Agent, Meter, pods.ManagedPods] | None = None
         self._rendering = asyncio.Lock()
 
     def watch(self, agent: Agent) -> None:
         """Tell of ``agent`` too, each time anew."""
         self._registry.register(AgentCollector(agent))
+        self._registry.register(EventsCollector(agent.engine))
 
     def watch_usage(self, agent: Agent, meter: Meter) -> None:
         """Tell what pods use, too."""
         self._usage = agent, meter, pods.ManagedPods()
 
-    def watch_events(self, events: Events | None) -> None:
-        """Tell what the kernel told; None where it is only looked at."""
-        self._registry.register(EventsCollector(events))
+    def watch_logins(self, tally: LoginTally, tls: Tls | None) -> None:
+        """Tell who came in; and of the certificate, where there is TLS."""
+        self._registry.register(LoginCollector(tally, tls))
 
     def watch_reports(self, reports: MetricSets, machine_id: str) -> None:
         """Tell what the node's scheduler reported last, of the machine ``machine_id``."""
@@ -107,14 +98,6 @@ class Metrics:
     def rejected(self, reason: str) -> None:
         """A connection was refused: ``full`` or ``malformed``."""
         self._rejected.labels(reason).inc()
-
-    def login(self, result: str) -> None:
-        """Somebody asked for a token: ``issued``, or why there was none, of a closed list."""
-        self._logins.labels(result).inc()
-
-    def certificate(self, which: str, expires_at: float) -> None:
-        """The certificate ``which``, a name of ours, is valid until ``expires_at``, Unix seconds."""
-        self._certificates.labels(which).set(expires_at)
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """The text that a scraper which sent ``accept`` reads, and its content type.
