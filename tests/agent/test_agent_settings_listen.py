@@ -28,7 +28,7 @@ ADDRESSES = st.one_of(
 @st.composite
 def listeners(draw: st.DrawFn) -> Listen:
     api: Api = draw(st.sampled_from(["dm", "bss", "none"]))
-    dialect = Dialect.PRIORITY if api == "none" else draw(st.sampled_from(Dialect))
+    dialect = {"none": Dialect.PRIORITY, "bss": Dialect.BOOL}.get(api) or draw(st.sampled_from(Dialect))
     return Listen(draw(ADDRESSES), api, dialect)
 
 
@@ -70,6 +70,7 @@ def test_each_api_has_its_scale_without_being_told(text: str, api: Api, dialect:
         "127.0.0.1:1,api=manager",
         "127.0.0.1:1,apis=dm",
         "127.0.0.1:1,api=dm,api=bss",
+        "127.0.0.1:1,api=bss,dialect=kernel",
         "127.0.0.1:1,dialect=loud",
         "127.0.0.1:1,api=none,dialect=user",
         "127.0.0.1:1 127.0.0.1:1",

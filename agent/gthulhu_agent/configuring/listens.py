@@ -89,7 +89,10 @@ def _listen(value: object) -> Listen:
     api = _api(options.get("api", "dm"))
     if api == "none" and "dialect" in options:
         raise ValueError(value)  # nobody would speak it
-    return Listen(address, api, Dialect(options["dialect"]) if "dialect" in options else _DIALECTS[api])
+    dialect = Dialect(options["dialect"]) if "dialect" in options else _DIALECTS[api]
+    if api == "bss" and dialect is not Dialect.BOOL:
+        raise ValueError(value)  # its priorities are booleans on the wire
+    return Listen(address, api, dialect)
 
 
 def _is_address(text: str) -> bool:
