@@ -14,6 +14,7 @@ from gthulhu_agent.discovery.events.event import Batch, Events, Kind, Watch
 from gthulhu_agent.discovery.kubepods import Place, place_of
 from gthulhu_agent.discovery.quick import Looked, Told
 from gthulhu_agent.duty import Duty
+from gthulhu_agent.errors import AgentError
 from gthulhu_agent.hearing import Heard
 
 _ENOUGH = 4
@@ -150,7 +151,11 @@ class QuickPasses:
         former, self._watched, self._known = self._watched, watched, pids
         if self._closed:
             return
-        self.events.watch(watched)
+        try:
+            self.events.watch(watched)
+        except AgentError as error:
+            self._give_up(error)
+            return
         added = watched.keys() - former.keys()
         if not self.events.precise or not added:
             return
@@ -182,12 +187,15 @@ class QuickPasses:
         try:
             batch = self.events.read()
         except Exception as error:  # noqa: BLE001 - whatever broke it, scans go on without
-            _log.exception("events are heard no more")
-            self.close()
-            self._told.set()
-            self._engine.deaf(f"{self.events.name}: {error}")
+            self._give_up(error)
             return
         self._take(batch)
+
+    def _give_up(self, error: Exception) -> None:
+        _log.error("events are heard no more", exc_info=error)
+        self.close()
+        self._told.set()
+        self._engine.deaf(f"{self.events.name}: {error}")
 
     def _take(self, batch: Batch) -> None:
         self._heard.hear(batch)
