@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gthulhu_agent.agent import Refused
+from gthulhu_agent.enforcing.protocol import Refused as NotTaken
 from gthulhu_agent.legacy.decision_maker import DecisionMaker
 from gthulhu_agent.legacy.labels import Labelled, merged, of_intents, of_pods
 from gthulhu_agent.legacy.received import Received
-from gthulhu_agent.legacy.strategies import StrategyState, reached_pods, states
+from gthulhu_agent.legacy.strategies import Reachable, StrategyState, missing_labels, states
 from gthulhu_agent.legacy.translating import BSS, Reached, strategy_name
 from gthulhu_agent.state import ConditionKind
 from gthulhu_wire.intents import PodRef
@@ -48,19 +49,21 @@ class Strategies:
         """
         if not received.strategies:
             return ()
-        labelled, former = self._labelled(received), self._former()
+        reachable, former = Reachable(self._labelled(received)), self._former()
+        if not former:
+            return tuple(Reached(said, reachable.by(said)) for said in received.strategies)
         return tuple(
-            Reached(said, _both(reached_pods(said, labelled), former.get(strategy_name(said), ())))
+            Reached(said, _both(reachable.by(said), former.get(strategy_name(said), ())))
             for said in received.strategies
         )
 
     def states(self) -> tuple[StrategyState, ...]:
         """What each strategy that was received came to, in order of arrival."""
-        received, last = self._decisions.received, self._decisions.agent.engine.last
+        received = self._decisions.received
         if not received.strategies:
             return ()
-        running = () if last is None else {group.pod_uid for group in last.snapshot.groups if group.pod_uid}
-        return states(received.strategies, self._labelled(received), running, trouble=self._trouble)
+        labelled = self._labelled(received)
+        return states(received.strategies, labelled, self._missing(labelled))
 
     def changed(self) -> None:
         """Labels became others: find the pods again, soon."""
@@ -92,23 +95,29 @@ class Strategies:
 
     def judge(self) -> None:
         """Raise or clear the condition that says that strategies wait for labels."""
-        agent, now = self._decisions.agent, self._decisions.agent.clock.now
-        waiting = [state for state in self.states() if state.strategy.selectors and state.refused]
-        if waiting:
-            agent.conditions.raise_(
-                ConditionKind.LABELS_UNKNOWN,
-                f"{len(waiting)} strategies wait for labels: {waiting[0].refused[0].why}",
-                cure=waiting[0].refused[0].cure,
-                now=now,
-            )
-        else:
+        received, agent = self._decisions.received, self._decisions.agent
+        selecting = sum(bool(said.selectors) for said in received.strategies)
+        missing = self._missing(self._labelled(received)) if selecting else None
+        if missing is None:
             agent.conditions.clear(ConditionKind.LABELS_UNKNOWN)
+            return
+        agent.conditions.raise_(
+            ConditionKind.LABELS_UNKNOWN,
+            f"{selecting} strategies select by labels: {missing.why}",
+            cure=missing.cure,
+            now=agent.clock.now,
+        )
 
     @property
     def _trouble(self) -> str:
         if self.watch is None or self.watch.trouble is None:
             return ""
         return str(self.watch.trouble)
+
+    def _missing(self, labelled: Mapping[str, Labelled]) -> NotTaken | None:
+        last = self._decisions.agent.engine.last
+        running = () if last is None else {group.pod_uid for group in last.snapshot.groups if group.pod_uid}
+        return missing_labels(labelled, running, self._trouble)
 
     def _labelled(self, received: Received) -> dict[str, Labelled]:
         last, watch = self._decisions.agent.engine.last, self.watch
