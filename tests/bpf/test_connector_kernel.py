@@ -119,7 +119,7 @@ def test_an_overflow_is_told_as_lost_and_hearing_goes_on() -> None:
         go(child)
         child.wait(DEADLINE)
         finish(child)
-        assert lose(connector).lost == 1
+        assert lose(connector).lost >= 1
         again = subprocess.Popen(["/bin/true"])
         again.wait()
         hear(connector, lambda heard: any(event.tid == again.pid for event in heard))
