@@ -224,7 +224,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.lists(STEP, max_size=8), st.lists(STEP, min_size=1, max_size=8))
 def test_told_of_all_that_began_it_finds_what_a_whole_look_finds(
     before: list[tuple[int, str, str, bool, int]], after: list[tuple[int, str, str, bool, int]]
