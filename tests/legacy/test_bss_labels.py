@@ -77,7 +77,7 @@ def test_a_strategy_that_names_a_process_or_nothing_says_that_it_is_not_enforced
     assert "listed and not enforced" in named.refused[0].why
 
 
-def test_100_000_strategies_cost_what_they_reach() -> None:
+def test_many_strategies_cost_what_they_reach() -> None:
     known = {f"u{number}": labelled(f"u{number}", app=str(number), all="1") for number in range(250)}
-    said = tuple(ReceivedStrategy(selectors=(("all", "1"), ("app", str(number)))) for number in range(100_000))
+    said = tuple(ReceivedStrategy(selectors=(("all", "1"), ("app", str(number)))) for number in range(20_000))
     assert sum(state.pods for state in states(said, known, None)) == 250
