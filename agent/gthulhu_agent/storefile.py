@@ -8,7 +8,7 @@
     <sha256 of everything above> end
 
 A set that was made from what a Decision Maker's clients sent has format 2: its header says how many rows of that
-there are in ``received``, and they follow the intents, one a line (:mod:`gthulhu_agent.legacy.rows`).
+there are in ``received``, and they follow the intents, many on a line (:mod:`gthulhu_agent.legacy.rows`).
 
 The header has a checksum of its own: when the lines below are damaged it still tells which generation was accepted,
 so that an older one is refused for ever. One line an intent keeps memory flat however large the set is.
@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import BinaryIO, Protocol
 
 from gthulhu_agent.legacy import rows
@@ -78,9 +77,10 @@ def encode(held: Held) -> Iterator[bytes]:
         piece = "".join(f'{{"since":{since},"intent":{canonical_intent(intent)}}}\n' for intent, since in both).encode()
         seal.update(piece)
         yield piece
-    for chunk in _chunks(() if received is None else rows.write(received)):
-        seal.update(chunk)
-        yield chunk
+    for line in () if received is None else rows.write(received):
+        piece = f"{line}\n".encode()
+        seal.update(piece)
+        yield piece
     yield seal.hexdigest().encode() + b" end\n"
 
 
@@ -114,24 +114,17 @@ def decode(stream: BinaryIO) -> Held:
     return Held(header.owner, header.token, header.generation, header.digest, tuple(intents), tuple(since), received)
 
 
-def _chunks(lines: Iterable[str]) -> Iterator[bytes]:
-    left = iter(lines)
-    while chunk := "".join(f"{line}\n" for line in islice(left, _CHUNK_LINES)):
-        yield chunk.encode()
-
-
 def _received(stream: BinaryIO, header: Header, seal: _Hash) -> Received | None:
     if header.received is None:
         return None
 
-    def lines(count: int) -> Iterator[bytes]:
-        for _ in range(count):
-            line = stream.readline(rows.LINE_MAX)
-            seal.update(line)
-            yield line
+    def line() -> bytes:
+        read = stream.readline(rows.LINE_MAX)
+        seal.update(read)
+        return read
 
     try:
-        return rows.read(header.received, lines)
+        return rows.read(header.received, line)
     except (ValueError, TypeError, KeyError, RecursionError) as fault:
         raise Damaged(f"what was received is damaged: {fault}"[:200], header) from fault
 

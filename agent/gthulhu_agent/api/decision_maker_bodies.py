@@ -18,6 +18,8 @@ from gthulhu_agent.legacy.runtime_config import RuntimeConfig
 from gthulhu_agent.tokens.values import TokenRequest
 from gthulhu_wire.intents import CommandOn
 
+Labels = tuple[tuple[str, str], ...]
+
 _text, _int, _uint = go_json.text, go_json.integer(INT64), go_json.integer(UINT64)
 
 
@@ -118,7 +120,8 @@ def read_intents(body: bytearray) -> tuple[ReceivedIntent, ...]:
         Unreadable: it is not one.
     """
     rows = _taken(body, _INTENTS).get("intents", [])
-    return tuple(_intent(row) for row in rows)
+    shared: dict[Labels, Labels] = {}
+    return tuple(_intent(row, shared) for row in rows)
 
 
 def read_node_intents(body: bytearray) -> tuple[ReceivedNodeIntent, ...]:
@@ -207,18 +210,18 @@ def read_token_request(call: Call) -> TokenRequest:
         raise Unreadable(str(refused)) from refused
 
 
-def _intent(row: dict[str, Any]) -> ReceivedIntent:
-    # Names repeat in thousands of intents: one text each.
-    labels = row.get("podLabels")
+def _intent(row: dict[str, Any], shared: dict[Labels, Labels]) -> ReceivedIntent:
+    # Texts and labels repeat in thousands of intents: one of each is kept.
+    labels = tuple((intern(key), intern(value)) for key, value in sorted(row.get("podLabels", {}).items()))
     return ReceivedIntent(
-        pod_name=row.get("podName", ""),
-        pod_id=row.get("podID", ""),
+        pod_name=intern(row.get("podName", "")),
+        pod_id=intern(row.get("podID", "")),
         node_id=intern(row.get("nodeID", "")),
         namespace=intern(row.get("k8sNamespace", "")),
         command_regex=intern(row.get("commandRegex", "")),
         priority=row.get("priority", 0),
         execution_time=row.get("executionTime", 0),
-        labels=tuple((intern(key), intern(value)) for key, value in sorted(labels.items())) if labels else (),
+        labels=shared.setdefault(labels, labels),
         command_on=row.get("commandOn", CommandOn.COMM),
     )
 

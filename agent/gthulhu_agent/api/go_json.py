@@ -40,9 +40,8 @@ class Struct:
     """The fields of an object by name; what none of them has is passed over."""
 
     def __init__(self, fields: Mapping[str, Reader]) -> None:
-        self._fields = dict(fields)
-        self._by_folded = {_fold(name): name for name in fields}
-        self._exact = {name: name for name in fields}
+        self._fields = {name: (name, reader) for name, reader in fields.items()}
+        self._folded = {_fold(name): entry for name, entry in self._fields.items()}
 
     def __call__(self, value: object, former: object = None) -> dict[str, object]:
         """The fields of ``value`` that are there, over those of ``former``.
@@ -53,10 +52,12 @@ class Struct:
         if not isinstance(value, Members):
             raise Unreadable("an object is what has to be here")
         found: dict[str, object] = dict(former) if isinstance(former, dict) else {}
+        fields = self._fields
         for key, member in value:
-            name = self._exact.get(key) or self._by_folded.get(_fold(key))
-            if name is not None and member is not None:
-                found[name] = self._fields[name](member, found.get(name))
+            entry = fields.get(key) or self._folded.get(_fold(key))
+            if entry is not None and member is not None:
+                name, reader = entry
+                found[name] = reader(member, found.get(name))
         return found
 
 

@@ -8,7 +8,7 @@ cannot be taken as it was said has a note, which is in the intent's state.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gthulhu_agent.enforcing.binding import IntentKey
@@ -109,6 +109,15 @@ class _Heard:
     reaches: bool
 
 
+@dataclass(slots=True)
+class _Place:
+    """A pod, or with ``pod`` None the node: how many intents it has so far, and why none of them is enforced."""
+
+    pod: PodRef | None
+    protection: tuple[Refused, ...] = ()
+    ranks: int = 0
+
+
 class _Making:
     def __init__(self, around: Surroundings) -> None:
         self.intents: list[Intent] = []
@@ -116,37 +125,39 @@ class _Making:
         self.unplaced = 0
         self._around = around
         self._heard: dict[tuple[object, ...], _Heard] = {}
-        self._ranks: dict[str, int] = {}
-        self._pods: dict[str, PodRef] = {}
+        self._node = _Place(None)
+        self._places: dict[str, _Place | None] = {}
+        self._protections: dict[str, tuple[Refused, ...]] = {}
+        self._wheres: dict[str, tuple[Refused, ...]] = {"": (), around.node: ()}
 
     def pod_intent(self, said: ReceivedIntent, dialect: Dialect) -> None:
-        if not _is_plain(said.pod_id):
+        if said.pod_id not in self._places:
+            self._places[said.pod_id] = self._place(said.namespace, said.pod_name, said.pod_id)
+        place = self._places[said.pod_id]
+        if place is None:
             self.unplaced += 1
             return
-        heard = self._hear(said, dialect, DECISION_MAKER, "intent")
-        pod = PodRef(_cut(said.namespace), _cut(said.pod_name), said.pod_id)
-        self._add(heard, Origin(said, dialect), pod, self._where(said.node_id))
+        self._add(self._hear(said, dialect, DECISION_MAKER, "intent"), said, dialect, place, self._where(said.node_id))
 
     def strategy(self, said: ReceivedStrategy, pod: PodRef) -> None:
-        self._add(self._hear(said, Dialect.BOOL, BSS, _STRATEGY), Origin(said, Dialect.BOOL), pod)
+        if pod.uid not in self._places:
+            self._places[pod.uid] = self._place(pod.namespace, pod.name, pod.uid)
+        if (place := self._places[pod.uid]) is not None:
+            self._add(self._hear(said, Dialect.BOOL, BSS, _STRATEGY), said, Dialect.BOOL, place)
 
     def node_intent(self, said: ReceivedNodeIntent, dialect: Dialect) -> None:
         heard = self._hear(said, dialect, DECISION_MAKER, "node-intent")
-        self._add(heard, Origin(said, dialect), None, self._where(said.node_id))
+        self._add(heard, said, dialect, self._node, self._where(said.node_id))
 
-    def _add(self, heard: _Heard, origin: Origin, pod: PodRef | None, notes: Iterable[Refused] = ()) -> None:
-        uid = "" if pod is None else pod.uid
-        key = (uid, heard.terms.policy.namespace, heard.terms.policy.name)
+    def _add(self, heard: _Heard, said: Said, dialect: Dialect, place: _Place, notes: tuple[Refused, ...] = ()) -> None:
+        policy, pod = heard.terms.policy, place.pod
+        key = ("" if pod is None else pod.uid, policy.namespace, policy.name)
         if key in self.origins:
             return  # a stronger one says the same
-        if pod is not None:
-            pod = self._pods.setdefault(uid, pod)
-        protection = tuple(self._protection(pod))
-        reaches = heard.reaches and not protection
-        rank = self._ranks[uid] = self._ranks.get(uid, -1) + 1
-        self.intents.append(Intent(heard.terms, rank, pod, None if reaches or pod is None else ()))
-        all_notes = (*heard.notes, *protection, *notes)
-        self.origins[key] = Origin(origin.said, origin.dialect, all_notes) if all_notes else origin
+        held_only = pod is not None and (place.protection or not heard.reaches)
+        self.intents.append(Intent(heard.terms, place.ranks, pod, () if held_only else None))
+        place.ranks += 1
+        self.origins[key] = Origin(said, dialect, heard.notes + place.protection + notes)
 
     def _hear(self, said: Said, dialect: Dialect, source: str, kind: str) -> _Heard:
         key = _key(said, dialect, kind)
@@ -167,24 +178,38 @@ class _Making:
         terms = Terms(policy, heard.schedule, command, _command_on(said) if said.command_regex else CommandOn.COMM)
         return _Heard(terms, tuple(notes), reaches=problem is None)
 
-    def _protection(self, pod: PodRef | None) -> Iterator[Refused]:
-        if pod is None:
-            return
-        namespace = self._around.namespaces.get(pod.uid) or pod.namespace
-        if namespace and any_matches(self._around.protected_namespaces, namespace):
-            yield Refused(
-                "namespace",
-                f"pods of the namespace {namespace} are protected; this is kept and not enforced",
-                "protected_namespaces is the agent's setting",
-            )
+    def _place(self, namespace: str, name: str, uid: str) -> _Place | None:
+        if not uid or len(uid.encode()) > MAX_TEXT or "\0" in uid:
+            return None  # no pod has such a uid
+        pod = PodRef(_cut(namespace), _cut(name), uid)
+        return _Place(pod, self._protection(self._around.namespaces.get(uid) or pod.namespace))
 
-    def _where(self, node: str) -> Iterator[Refused]:
-        if node and node != self._around.node:
-            yield Refused(
-                "node",
-                f"it is meant for the node {node[:253]!r}, and this is {self._around.node!r}; taken all the same",
-                "whoever sends it takes this agent for another node's",
-            )
+    def _protection(self, namespace: str) -> tuple[Refused, ...]:
+        if namespace not in self._protections:
+            protected = bool(namespace) and any_matches(self._around.protected_namespaces, namespace)
+            self._protections[namespace] = (_protected(namespace),) if protected else ()
+        return self._protections[namespace]
+
+    def _where(self, node: str) -> tuple[Refused, ...]:
+        if node not in self._wheres:
+            self._wheres[node] = (_elsewhere(node, self._around.node),)
+        return self._wheres[node]
+
+
+def _protected(namespace: str) -> Refused:
+    return Refused(
+        "namespace",
+        f"pods of the namespace {namespace} are protected; this is kept and not enforced",
+        "protected_namespaces is the agent's setting",
+    )
+
+
+def _elsewhere(said: str, here: str) -> Refused:
+    return Refused(
+        "node",
+        f"it is meant for the node {said[:253]!r}, and this is {here!r}; taken all the same",
+        "whoever sends it takes this agent for another node's",
+    )
 
 
 def _command_on(said: Said) -> CommandOn:
@@ -213,10 +238,6 @@ def _problem(pattern: str, *, empty: bool) -> Refused | None:
     if not pattern and not empty:
         return Refused("pattern", "an intent for a node takes nothing without commandRegex", "send one")
     return None
-
-
-def _is_plain(uid: str) -> bool:
-    return bool(uid) and len(uid.encode()) <= MAX_TEXT and "\0" not in uid
 
 
 def _cut(text: str) -> str:
