@@ -33,7 +33,7 @@ GONE = (OSError, http.client.HTTPException)
 """How a caller sees that the agent was killed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One call, after which the test waits until what it began is done."""
 
@@ -48,12 +48,30 @@ def a_set(generation: int, slice_ns: int) -> Told:
     return DesiredSet("main", 0, generation, (Intent(terms, 0, PodRef("shop", "web-0", UID)),)).as_json()
 
 
-STEPS = (
+def from_a_manager(execution_time: int) -> Told:
+    """The same as a Decision Maker's client says it."""
+    intent = {"podID": UID, "podName": "web-0", "k8sNamespace": "shop", "executionTime": execution_time}
+    return {"intents": [intent]}
+
+
+OWN = (
     Step("PUT", "/v1/desired", a_set(1, 3_000_000)),
     Step("PUT", "/v1/desired", a_set(2, 5_000_000)),
     Step("POST", "/v1/revert"),
     Step("POST", "/v1/resume"),
 )
+DECISION_MAKER = (
+    Step("POST", "/api/v1/intents", from_a_manager(3_000_000)),
+    Step("POST", "/api/v1/node-intents", {"policies": [{"policyID": "p1", "commandRegex": "^nothing-runs-so$"}]}),
+    Step("POST", "/api/v1/runtime-config", {"configVersion": "v1", "mode": "none"}),
+    Step("POST", "/api/v1/runtime-config", {"configVersion": "v2", "mode": "gthulhu"}),
+    Step("DELETE", "/api/v1/intents", {"all": True}),
+)
+WRITTEN = {
+    OWN: {"desired-000000000002", "eevdf", "probe", "reverted", "running"},
+    DECISION_MAKER: {"desired-000000000003", "eevdf", "probe", "running", "runtime-config"},
+}
+"""Files that the steps write to, without what follows the first dot: a kind that is missing here is not tried."""
 
 
 class Forks:
@@ -162,7 +180,8 @@ class World:
             _, state = self.call("GET", "/v1/state")
             _, ready = self.call("GET", "/v1/ready")
             kinds = {reason["type"] for reason in ready["reasons"]}
-            done = all(row["enforcedSince"] is not None for row in state["intents"]) or "Reverted" in kinds
+            rows = [row for row in state["intents"] if row["threads"]]
+            done = all(row["enforcedSince"] is not None for row in rows) or "Reverted" in kinds
             if done and "Starting" not in kinds and state["passedGeneration"] == state["generation"]:
                 return
             time.sleep(0.01)
@@ -172,20 +191,28 @@ class World:
         """Everything that has to outlive a restart."""
         _, held = self.call("GET", "/v1/desired")
         _, ready = self.call("GET", "/v1/ready")
-        return {"held": held, "reverted": "Reverted" in {reason["type"] for reason in ready["reasons"]}}
+        _, root = self.call("GET", "/api/v1/intents/merkle")
+        _, node_root = self.call("GET", "/api/v1/node-intents/merkle")
+        _, runtime = self.call("GET", "/api/v1/runtime-config")
+        return {
+            "held": held,
+            "reverted": "Reverted" in {reason["type"] for reason in ready["reasons"]},
+            "roots": (root["data"], node_root["data"]),
+            "runtime": {name: value for name, value in (runtime["data"] or {}).items() if name != "appliedAt"},
+        }
 
     def conditions(self) -> set[str]:
         """What stands in its way."""
         return {condition["type"] for condition in self.call("GET", "/v1/state")[1]["conditions"]}
 
-    def steps(self, pid: int) -> list[Told]:
-        """Go through all steps, as far as it lives; what it told before the first and after each that it ended."""
+    def go_through(self, steps: tuple[Step, ...], pid: int) -> list[Told]:
+        """Go through ``steps``, as far as it lives; what it told before the first and after each that it ended."""
         told: list[Told] = []
         try:
             if self.until_it_answers(pid):
                 self.until_enforced()
                 told.append(self.told())
-                for step in STEPS:
+                for step in steps:
                     status, answer = self.call(step.method, step.path, step.body)
                     assert status == 200, answer
                     self.until_enforced()
@@ -218,33 +245,44 @@ def running(pid: int) -> bool:
     return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
 
 
-def test_kill_9_at_every_point_where_it_writes(world: World) -> None:
+@pytest.mark.parametrize("steps", [OWN, DECISION_MAKER], ids=["own", "decision-maker"])
+def test_kill_9_at_every_point_where_it_writes(world: World, steps: tuple[Step, ...]) -> None:
     default = sched_attr.read(world.pod).slice_ns
     pid = world.serve()
-    expected = world.steps(pid)
+    expected = world.go_through(steps, pid)
     assert world.forks.end(pid) == 0, world.errors()
     points = world.points()
     world.clean()
-    assert len(expected) == 1 + len(STEPS)
-    assert {path.partition(" ")[2].partition(".")[0] for path in points} >= {"eevdf", "running", "reverted", "probe"}
-    for at, point in enumerate(points):
-        pid = world.serve(at)
-        told = world.steps(pid)
-        assert world.forks.end(pid) == -signal.SIGKILL, (point, world.errors())
-        assert told == expected[: len(told)], point
-        pid = world.serve()
-        assert world.until_it_answers(pid), (point, world.errors())
-        world.until_enforced()
-        found = world.told()
-        allowed = expected[max(0, len(told) - 1) : len(told) + 1]
-        assert found in allowed, (at, point)
-        assert world.conditions() <= {"OpenOnLoopback", "Reverted"}, (at, point)
-        assert world.call("PUT", "/v1/desired", {**a_set(99, 7_000_000)})[0] == 200
-        world.until_enforced()
-        assert world.call("POST", "/v1/revert")[0] == 200
-        assert sched_attr.read(world.pod).slice_ns == default, (at, point)
-        os.kill(pid, signal.SIGTERM)
-        assert world.forks.end(pid) == 0, (point, world.errors())
-        left = [path.name for path in (world.folder / "state").iterdir() if path.name.endswith(LEFT_HALF_WRITTEN)]
-        assert left == [], (at, point)
-        world.clean()
+    assert len(expected) == 1 + len(steps)
+    assert {path.partition(" ")[2].partition(".")[0] for path in points} >= WRITTEN[steps]
+    for at in range(points_of_a_start(points) if steps is not OWN else 0, len(points)):
+        check_a_death(world, steps, at, expected)
+        assert sched_attr.read(world.pod).slice_ns == default, (at, points[at])
+
+
+def points_of_a_start(points: list[str]) -> int:
+    """How many there are before the first call: the same for whatever comes then."""
+    return points.index("rename running.json") + 1
+
+
+def check_a_death(world: World, steps: tuple[Step, ...], at: int, expected: list[Told]) -> None:
+    pid = world.serve(at)
+    told = world.go_through(steps, pid)
+    assert world.forks.end(pid) == -signal.SIGKILL, (at, world.errors())
+    where = f"{at}: {world.points()[-1]}"
+    assert told == expected[: len(told)], where
+    pid = world.serve()
+    assert world.until_it_answers(pid), (where, world.errors())
+    world.until_enforced()
+    found = world.told()
+    assert found in expected[max(0, len(told) - 1) : len(told) + 1], where
+    assert world.conditions() <= {"OpenOnLoopback", "Reverted", "SwitchedOff"}, where
+    assert world.call("PUT", "/v1/desired?adopt=true", a_set(99, 7_000_000))[0] == 200
+    assert world.call("POST", "/api/v1/runtime-config", {"configVersion": "v9", "mode": "gthulhu"})[0] == 200
+    world.until_enforced()
+    assert world.call("POST", "/v1/revert")[0] == 200
+    os.kill(pid, signal.SIGTERM)
+    assert world.forks.end(pid) == 0, (where, world.errors())
+    left = [path.name for path in (world.folder / "state").iterdir() if path.name.endswith(LEFT_HALF_WRITTEN)]
+    assert left == [], where
+    world.clean()

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from agent_harness import FakeScanner, Harness, running, snapshot
 from cryptography.hazmat.primitives import serialization
+from tls_world import Authority, write
 
+from contract.__main__ import main
 from contract.calling import target
 from contract.running import Outcome, Verdict, run
 from contract.table import load
@@ -87,3 +89,14 @@ async def test_it_answers_as_the_table_says_after_a_login_by_public_key(tmp_path
         found = await outcomes(agent, table, variables)
         assert broken(found) == []
         assert left_out(found) == set()
+
+
+async def test_a_table_runs_over_tls_with_a_client_certificate_too(tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path / "tls")
+    client = authority.ca.issue_cert("manager.example")
+    write(tmp_path / "client.pem", client.private_key_and_cert_chain_pem.bytes())
+    async with running(tmp_path, **authority.mutual("manager.example")) as agent:
+        arguments = [f"https://127.0.0.1:{agent.port}", "--ca", str(authority.authorities)]
+        with_certificate = [*arguments, "--certificate", str(tmp_path / "client.pem"), "--variable", "runtime_config=1"]
+        assert await asyncio.to_thread(main, with_certificate) == 0
+        assert await asyncio.to_thread(main, arguments) == 1  # without one there is no handshake
