@@ -13,6 +13,8 @@ from agent_harness import FakeKernel, FakeScanner, Harness, desired, intent, run
 from api_server import ApiServer, pod, serving
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod, Snapshot
+from gthulhu_agent.disk import Disk
+from gthulhu_agent.legacy import reaching
 
 LISTEN = "127.0.0.1:0,api=bss"
 PATH = "/api/v1/scheduling/strategies"
@@ -202,6 +204,38 @@ async def test_a_node_of_another_owner_refuses_strategies_unless_they_adopt_it(t
         assert "'main'" in value["error"]
         assert (await post(agent, STRATEGY, query="?adopt=true"))[0] == 200
         assert (await agent.get("/v1/digest"))[1]["owner"] == "legacy"
+        assert len(await strategy_states(agent)) == 1
+        assert (await agent.put(desired(9), query="?adopt=true"))[0] == 200
+        assert await strategy_states(agent) == []
+        assert await listed(agent) == {}
+
+
+class FailingDisk(Disk):
+    """Takes nothing while ``full``."""
+
+    full = False
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename, or not."""
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super().rename(source, target)
+
+
+async def test_pods_that_could_not_be_stored_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaching, "_RETRY", 0.01)
+    disk = FailingDisk()
+    async with running(tmp_path, scanner=FakeScanner(world(a="web")), disk=disk, listen=LISTEN) as agent:
+        await agent.next_pass()
+        await post(agent, STRATEGY)
+        await until_listed(agent, {1000: True})
+        disk.full = True
+        agent.scanner.snapshot = world(a="web", b="web")
+        while "StoreUnwritable" not in await conditions(agent):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        assert await listed(agent) == {1000: True}
+        disk.full = False
+        await until_listed(agent, {1000: True, 1001: True})
 
 
 @pytest.mark.parametrize(("origins", "allowed"), [((), False), (("https://ui.example",), True), (("*",), True)])
