@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Client:
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> Answered:
         """One call; ``body`` is JSON, or bytes as they are."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        async with self.agent.session.request(method, f"{self.agent.url}{path}", data=data, headers=headers) as answer:
+        stream = None if data is None else io.BytesIO(data)
+        url = f"{self.agent.url}{path}"
+        async with self.agent.session.request(method, url, data=stream, headers=headers) as answer:
             return Answered(answer.status, dict(answer.headers), await answer.read())
 
     async def send(self, *intents: dict[str, object], query: str = "") -> Answered:

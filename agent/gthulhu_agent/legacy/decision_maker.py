@@ -23,6 +23,7 @@ from gthulhu_agent.legacy.roots import node_root, pod_root
 from gthulhu_agent.legacy.translating import OWNER, Reached, Surroundings, Translation, translate
 from gthulhu_agent.state import ConditionKind, Held
 from gthulhu_wire.dialects import Dialect
+from gthulhu_wire.documents import MAX_INTENTS
 from gthulhu_wire.globs import any_matches
 from gthulhu_wire.intents import DesiredSet
 from gthulhu_wire.refusals import Refusal
@@ -153,7 +154,9 @@ class DecisionMaker:
         def build(held: Held) -> tuple[DesiredSet, Received]:
             nonlocal made
             received = change(held.received or Received())
+            _check_size(max(len(received.intents), len(received.node_intents), len(received.strategies)))
             made = translate(received, self._surroundings(received))
+            _check_size(len(made.intents))
             return DesiredSet(OWNER, 0, held.generation + 1, made.intents), received
 
         held = await self.agent.replace(build, adopt=adopt)
@@ -261,6 +264,11 @@ class DecisionMaker:
         if last is None:
             return None
         return next((process.comm for process in last.snapshot.processes() if process.id.tid == pid), None)
+
+
+def _check_size(count: int) -> None:
+    if count > MAX_INTENTS:
+        raise Refused(Refusal.TOO_LARGE, f"it comes to {count} intents; at most {MAX_INTENTS} are taken")
 
 
 def _nowhere(_received: Received) -> tuple[Reached, ...]:
