@@ -95,7 +95,7 @@ class Service:
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
-        self._edge = edge
+        self.edge = edge
         self._clock = clock
         metrics, conditions = Metrics(), Conditions()
         self._metrics = metrics
@@ -144,14 +144,14 @@ class Service:
         self._servers = [(opened, self._server(opened, metrics)) for opened in edge.listeners]
 
     def _server(self, opened: Opened, metrics: Metrics) -> ApiServer:
-        settings, callers = self._settings, self._edge.callers(opened)
+        settings, callers = self._settings, self.edge.callers(opened)
         guards = Guards(callers, callers.open_as == "loopback", settings.body_deadline, settings.answer_deadline)
         return ApiServer(
             Serving(self._families(opened), guards, metrics),
             metrics,
             max_connections=settings.max_connections,
             headers_deadline=settings.headers_deadline,
-            tls=self._edge.tls_of(opened),
+            tls=self.edge.tls_of(opened),
         )
 
     def _families(self, opened: Opened) -> tuple[Family, ...]:
@@ -159,12 +159,12 @@ class Service:
         if opened.said.api == "bss":
             from gthulhu_agent.api import bss  # noqa: PLC0415 - few nodes have clients that are so old
 
-            login = self._edge.admission.login
+            login = self.edge.admission.login
             return (bss.family(self.decisions, login, cors=self._settings.bss_cors_origins), own)
         if opened.said.api == "dm":
             from gthulhu_agent.api import decision_maker  # noqa: PLC0415 - nodes without such clients do without it
 
-            login = self._edge.admission.login
+            login = self.edge.admission.login
             return (*decision_maker.families(self.decisions, login, self.runtime, opened.said.dialect), own)
         return (own,)
 
@@ -192,7 +192,7 @@ class Service:
                 cure="name a --secret-file, or listen on a Unix socket",
                 now=self._clock.now,
             )
-        ways = self._edge.admission.login.ways
+        ways = self.edge.admission.login.ways
         if ways.enabled and ways.public_key:
             self._conditions.raise_(
                 ConditionKind.LOGIN_PROVES_NOTHING,
@@ -227,8 +227,8 @@ class Service:
         loops = [stopping, engine, watch, meter, asyncio.create_task(self.strategies.run())]
         if self._pod_watch is not None:
             loops.append(asyncio.create_task(self._pod_watch.run()))
-        if self._edge.tls is not None:
-            loops.append(asyncio.create_task(self._edge.tls.watch(self._conditions, self._clock, self._renew)))
+        if self.edge.tls is not None:
+            loops.append(asyncio.create_task(self.edge.tls.watch(self._conditions, self._clock, self._renew)))
         done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in loops:
             if loop is not engine:
@@ -245,12 +245,12 @@ class Service:
         await self.agent.stop()
         await self.engine.stop()
         self._handlers.close()
-        self._edge.admission.login.close()
+        self.edge.admission.login.close()
 
     async def reload(self) -> None:
         """Take certificates, keys and authorities as their files have them now."""
-        if self._edge.tls is not None:
-            await self._edge.tls.look(self._conditions, self._clock, self._renew)
+        if self.edge.tls is not None:
+            await self.edge.tls.look(self._conditions, self._clock, self._renew)
 
     def _renew(self) -> None:
         for _, server in self._servers:

@@ -255,7 +255,7 @@ async def test_x03_a_token_for_the_public_key_gives_the_decision_makers_api_alon
     one.close()
 
 
-@pytest.mark.parametrize("offered", ["", "x", public_pem(rsa_key()), private_pem(rsa_key()), "é" * 100_000])
+@pytest.mark.parametrize("offered", ["", "x", public_pem(ec_key()), private_pem(rsa_key()), "é" * 100_000])
 async def test_another_public_key_is_refused(offered: str) -> None:
     one = login(Ways(public_key=True))
     assert (await refused(one, TokenRequest(public_key=offered))).why is LoginFault.KEY_MISMATCH

@@ -67,7 +67,7 @@ class Callers:
 def _bearer(values: Sequence[str]) -> str | NoLogin:
     if not values or values == [""]:
         return NoLogin("missing", "there is no Authorization header")
-    scheme, _, offered = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer":
+    scheme, blank, offered = values[0].partition(" ")
+    if len(values) > 1 or not blank or scheme.lower() != "bearer":
         return NoLogin("not-bearer", "the Authorization header is not one Bearer token")
     return offered.strip()

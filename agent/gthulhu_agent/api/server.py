@@ -101,6 +101,7 @@ class ApiServer:
         tls: Tls | None = None,
     ) -> None:
         self._server = web.Server(serving)
+        self._serving = serving
         self._room = serving.room
         self._metrics = metrics
         self._max_connections = max_connections
@@ -123,8 +124,12 @@ class ApiServer:
             self._servers = [await loop.create_unix_server(self._accept, sock=listener.sockets[0], backlog=BACKLOG)]
 
     def renew(self) -> None:
-        """Close each connection after the request that runs on it: the next one begins with a handshake."""
-        self._server.pre_shutdown()
+        """Close each connection, after the request that runs on it: the next one begins with a handshake."""
+        for connection in self._server.connections:
+            if connection in self._serving.busy:
+                connection.close()
+            else:
+                connection.force_close()  # close() would end its task and leave the caller waiting
 
     async def stop(self, drain: float) -> None:
         """Accept no more, let requests that run end within ``drain`` seconds, and close."""

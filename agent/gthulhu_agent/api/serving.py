@@ -71,9 +71,18 @@ class Serving:
         self._metrics = metrics
         self.room = Room()
         self._arriving = Arriving()
+        self.busy: set[web.RequestHandler] = set()
+        """Connections whose request is not answered yet."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer ``request``, errors as its family puts them, and see that the answer gets away."""
+        self.busy.add(request.protocol)
+        try:
+            return await self._serve(request)
+        finally:
+            self.busy.discard(request.protocol)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.monotonic()
         found = self._find(request)
         try:

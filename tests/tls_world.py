@@ -1,0 +1,88 @@
+"""What tests of TLS share: an authority, certificates as files, and clients that show them."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from gthulhu_agent.secrettext import SecretText
+
+
+@dataclass
+class Authority:
+    """An authority, and the files of an agent's certificate in ``folder``."""
+
+    folder: Path
+    ca: trustme.CA
+
+    @classmethod
+    def make(cls, folder: Path) -> Authority:
+        """A new one, with a certificate for 127.0.0.1."""
+        folder.mkdir(exist_ok=True)
+        authority = cls(folder, trustme.CA())
+        authority.renew()
+        return authority
+
+    @property
+    def certificate(self) -> Path:
+        """The agent's certificate chain."""
+        return self.folder / "tls.crt"
+
+    @property
+    def key(self) -> Path:
+        """Its key."""
+        return self.folder / "tls.key"
+
+    @property
+    def authorities(self) -> Path:
+        """Whose certificates callers have to show."""
+        return self.folder / "ca.crt"
+
+    def renew(self, ca: trustme.CA | None = None) -> None:
+        """Write a new certificate of the agent, and the authority."""
+        issued = self.ca.issue_cert("127.0.0.1", "localhost")
+        write(self.certificate, b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        write(self.key, issued.private_key_pem.bytes())
+        write(self.authorities, (ca or self.ca).cert_pem.bytes())
+
+    def mutual(self, *clients: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of Settings
+        """Settings with certificates on both sides, of which ``clients`` are a login."""
+        return {
+            "mtls_enable": True,
+            "mtls_cert_pem": SecretText("mtls.cert_pem", path=self.certificate, private=False),
+            "mtls_key_pem": SecretText("mtls.key_pem", path=self.key),
+            "mtls_ca_pem": SecretText("mtls.ca_pem", path=self.authorities, private=False),
+            "mtls_clients": clients,
+            **more,
+        }
+
+    def simple(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of Settings
+        """Settings with a certificate of the agent alone."""
+        return {
+            "tls_cert_pem": SecretText("tls.cert_pem", path=self.certificate, private=False),
+            "tls_key_pem": SecretText("tls.key_pem", path=self.key),
+            **more,
+        }
+
+    def client(
+        self, *names: str, common_name: str | None = None, by: trustme.CA | None = None, oldest: bool = False
+    ) -> ssl.SSLContext:
+        """A client that trusts this authority, with a certificate for ``names`` where there are any."""
+        context = ssl.create_default_context(cadata=self.ca.cert_pem.bytes().decode())
+        if names or common_name:
+            (by or self.ca).issue_cert(*names, common_name=common_name).configure_cert(context)
+        if oldest:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
+def write(path: Path, data: bytes) -> None:
+    """As renewals do it: a new file in the place of the old one."""
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.chmod(0o600)
+    new.rename(path)
