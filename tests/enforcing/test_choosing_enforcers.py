@@ -85,7 +85,8 @@ def test_every_complaint_of_the_doctor_has_a_cure(tmp_path: Path, monkeypatch: p
     (tmp_path / "self").mkdir()
     (tmp_path / "self/status").write_text("NSpid:\t4711\t7\nCapEff:\t0000000000000000\n")
     checks = {check.name: check for check in doctor.examine(tmp_path, tmp_path)}
-    assert [name for name, check in checks.items() if check.ok] == ["kernel"]
+    # The library and the object of the tracer are this installation's, whatever the host.
+    assert {name for name, check in checks.items() if check.ok} - {"libbpf", "bpf-object"} == {"kernel"}
     assert all(check.cure and check.why for check in checks.values() if not check.ok)
     assert "6.12" in checks["custom-slice"].cure
     assert "7 in a namespace 1 below" in checks["pid-namespace"].why

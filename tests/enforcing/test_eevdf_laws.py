@@ -15,6 +15,7 @@ from enforcing.fake_kernel import APP, POD, Agent, Crash, FakeKernel, key, wish
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.journal import JournalError
 from gthulhu_wire.intents import Intent
 
@@ -53,6 +54,7 @@ class EverybodyWrites(RuleBasedStateMachine):
         self.threads: dict[int, list[int]] = {}
         self.weights = dict.fromkeys((POD, APP, SIDE), 100)
         self.disk_full = False
+        self.wanted: list[Intent] = []
         self.restart()
 
     def teardown(self) -> None:
@@ -132,6 +134,7 @@ class EverybodyWrites(RuleBasedStateMachine):
     @rule(wanted=intents)
     def apply(self, wanted: list[Intent]) -> None:
         """A round, and another with nothing left to do."""
+        self.wanted = wanted
         self.agent.apply(*wanted)
         kernel_is_willing = self.kernel.refuse("nice", "", 0) == self.kernel.refuse("weight", "", 0) == 0
         if kernel_is_willing and self.kernel.refuse("slice", "", 0) == 0 and not self.disk_full:
@@ -154,6 +157,7 @@ class EverybodyWrites(RuleBasedStateMachine):
             self.kernel.before_write = hook
         else:
             self.kernel.after_write = hook
+        self.wanted = wanted
         try:
             self.agent.apply(*wanted)
         except Crash:
@@ -162,22 +166,52 @@ class EverybodyWrites(RuleBasedStateMachine):
             self.kernel.before_write = self.kernel.after_write = lambda _what, _where: None
         self.restart()
 
+    @precondition(lambda self: self.threads)
+    @rule(data=st.data(), after=st.integers(0, 6), killed=st.booleans())
+    def hasten(self, data: st.DataObject, after: int, killed: bool) -> None:
+        """What the kernel told of some threads, and perhaps kill -9 right before some write."""
+        some = data.draw(st.sets(st.sampled_from(sorted(self.threads)), min_size=1))
+        threads = {TaskId(tid, self.kernel.tasks[tid].start) for tid in some}
+        left = [after]
+
+        def count(_what: str, _where: object) -> None:
+            left[0] -= 1
+            if killed and left[0] < 0:
+                raise Crash
+
+        self.kernel.before_write = count
+        held = set(self.agent.enforcer._memory.threads)
+        try:
+            self.agent.hasten(threads, *self.wanted)
+            assert held <= set(self.agent.enforcer._memory.threads) | threads  # nothing was put back
+        except Crash:
+            self.restart()
+        finally:
+            self.kernel.before_write = lambda _what, _where: None
+
     @rule()
     def revert(self) -> None:
-        """In the middle of it all."""
+        """In the middle of it all; hands are kept off then."""
+        self.wanted = []
         self.agent.enforcer.revert()
 
     def restart(self) -> None:
         """A new agent over the same disk."""
         self.agent = Agent(self.kernel, Path(self.folder.name) / "journal")
-        save = self.agent.journal.save
+        save, add = self.agent.journal.save, self.agent.journal.add
 
         def saving(memory: object) -> None:
             if self.disk_full:
                 raise JournalError(errno.ENOSPC, "No space left on device")
             save(memory)  # type: ignore[arg-type]  # the very memory that the enforcer passes
 
+        def adding(*records: object) -> None:
+            if self.disk_full:
+                raise JournalError(errno.ENOSPC, "No space left on device")
+            add(*records)  # type: ignore[arg-type]  # the very records that the enforcer passes
+
         self.agent.journal.save = saving  # type: ignore[method-assign]  # the disk is the fault to inject
+        self.agent.journal.add = adding  # type: ignore[method-assign,assignment]  # same
 
     @invariant()
     def states_are_of_intents(self) -> None:

@@ -125,7 +125,7 @@ class Eevdf:
         )
         writer = ThreadWriter(self._tasks, ability)
         round_ = self._threads.look_at_new([one.wish for one in wishes.bound if one.wish.thread in threads], writer)
-        self._remember(round_, weights)
+        self._add(round_, weights)
         self._weights.write(weights)
         self._threads.write(round_, writer)
         self._count(round_, weights, applies=0, hastened=round_.threads_set)
@@ -207,6 +207,17 @@ class Eevdf:
             self._weights.abandon(weights, error)
             return (str(error.strerror),)
         return ()
+
+    def _add(self, threads: Round, weights: WeightRound) -> None:
+        """As :meth:`_remember`, at the cost of what is new alone; a disk that is full is the next apply's to tell."""
+        written = [write.thread for write in threads.writes if write.needs_memory]
+        if not weights.writes and not written:
+            return
+        try:
+            self._journal.add(self._memory, written, [write.path for write in weights.writes])
+        except JournalError as error:
+            self._threads.abandon(threads, error)
+            self._weights.abandon(weights, error)
 
     def _unseen(self, parts: Iterable[Part], unsure: Collection[IntentKey]) -> Unseen:
         """What the ``unsure`` intents hold and ``parts`` do not show."""

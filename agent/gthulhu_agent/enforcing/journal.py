@@ -2,7 +2,8 @@
 
 It is written before the kernel is, so whatever the kernel says is the original, or a value that the journal names
 as ours. There are two files, and both are written before the kernel is: a copy that lagged behind would take our own
-values for their owners'. One that does not read as it was written is put aside, and the other is taken.
+values for their owners'. One that does not read as it was written is put aside, and the other is taken. What comes
+between two saves is in a third (``additions``).
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gthulhu_agent.discovery.snapshot import TaskId
+from gthulhu_agent.enforcing.additions import Additions, held_row, row_held
 from gthulhu_agent.enforcing.binding import IntentKey
-from gthulhu_agent.enforcing.records import CgroupRecord, Held, ThreadRecord
+from gthulhu_agent.enforcing.records import CgroupRecord, ThreadRecord
 
 _MAGIC = "gthulhu-journal-1"
 _MAX_BYTES = 256 << 20
@@ -44,6 +47,7 @@ class Journal:
         self._copy = _copy_of(path)
         self._boot = boot
         self._saved: bytes | None = None
+        self._additions = Additions(path.with_name(path.name + ".more"), boot)
 
     def load(self) -> tuple[Memory, tuple[str, ...]]:
         """What was saved last, and what people must know about it."""
@@ -61,6 +65,11 @@ class Journal:
         memory, data = good[0]
         if all(loaded is not None and loaded[1] == data for loaded in found):
             self._saved = data
+        added = self._additions.read(_seal_of(data))
+        if added.damaged:
+            conditions.append("records that were added to the journal last are damaged: values of new threads are lost")
+        memory.threads.update((record.id, record) for record in added.threads)
+        memory.cgroups.update((record.path, record) for record in added.cgroups)
         return memory, tuple(conditions)
 
     def save(self, memory: Memory) -> None:
@@ -70,7 +79,7 @@ class Journal:
             JournalError: what was saved before still is.
         """
         data = _encode(memory, self._boot)
-        if data == self._saved:
+        if data == self._saved and not self._additions.any:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,9 +88,30 @@ class Journal:
             _replace(self._copy, data)
             _replace(self._path, data)
             _sync_directory(self._path.parent)
+            self._additions.drop()
         except OSError as error:
             raise JournalError(error.errno, f"{self._path} cannot be written: {error.strerror}") from error
         self._saved = data
+
+    def add(self, memory: Memory, threads: Iterable[TaskId], cgroups: Iterable[str]) -> None:
+        """Make single records of ``memory`` durable against the agent's own end, whose others are saved already.
+
+        Raises:
+            JournalError: what was saved before still is.
+        """
+        if self._saved is None:
+            self.save(memory)
+            return
+        try:
+            added = self._additions.take(
+                _seal_of(self._saved),
+                [memory.threads[thread] for thread in threads if thread in memory.threads],
+                [memory.cgroups[path] for path in cgroups if path in memory.cgroups],
+            )
+        except OSError as error:
+            raise JournalError(error.errno, f"{self._path} cannot be added to: {error.strerror}") from error
+        if not added:
+            self.save(memory)
 
     def _load(self, path: Path, conditions: list[str]) -> tuple[Memory, bytes] | None:
         try:
@@ -172,10 +202,10 @@ def _decode(data: bytes, boot: str) -> Memory:
     for tid, start, pid, since, cgroup, intent, orphan, slice_, nice in body["threads"]:
         key = TaskId(tid, start)
         memory.threads[key] = ThreadRecord(
-            key, pid, cgroups[cgroup], since, intents[intent], bool(orphan), _unheld(slice_), _unheld(nice)
+            key, pid, cgroups[cgroup], since, intents[intent], bool(orphan), row_held(slice_), row_held(nice)
         )
     for path, inode, keys, orphan, weight, unit, unset in body["weights"]:
-        held = _unheld(weight)
+        held = row_held(weight)
         if held is None:
             raise ValueError("a weight without value")
         mine = tuple(intents[number] for number in keys)
@@ -192,8 +222,8 @@ def _thread_row(record: ThreadRecord, names: _Names) -> list[object]:
         names.cgroup(record.cgroup),
         names.intent(record.intent),
         int(record.orphan),
-        _held(record.slice),
-        _held(record.nice),
+        held_row(record.slice),
+        held_row(record.nice),
     ]
 
 
@@ -203,21 +233,15 @@ def _weight_row(record: CgroupRecord, names: _Names) -> list[object]:
         record.inode,
         [names.intent(key) for key in record.intents],
         int(record.orphan),
-        _held(record.weight),
+        held_row(record.weight),
         record.unit,
         int(record.unset),
     ]
 
 
-def _held(held: Held | None) -> list[int] | None:
-    return None if held is None else [held.original, *held.wrote]
-
-
-def _unheld(value: list[int] | None) -> Held | None:
-    if value is None:
-        return None
-    original, first, *more = value
-    return Held(original, (first, *more))
+def _seal_of(data: bytes) -> str:
+    """The digest in the head of a state."""
+    return data.partition(b"\n")[0].decode(errors="replace").rpartition(" ")[2]
 
 
 class _Names:
