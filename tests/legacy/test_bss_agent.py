@@ -113,6 +113,19 @@ async def test_a_strategy_follows_the_api_server(tmp_path: Path) -> None:
         assert server.lists[0]["fieldSelector"] == "spec.nodeName=node-1"
 
 
+async def test_a_node_that_has_another_name_in_the_cluster_is_told(tmp_path: Path) -> None:
+    server = ApiServer()
+    (tmp_path / "token").write_text(server.token)
+    told: dict[str, Any] = {"listen": LISTEN, "bss_kubernetes_token_file": tmp_path / "token"}
+    async with (
+        serving(server),
+        running(tmp_path, scanner=FakeScanner(world()), bss_kubernetes=server.url, **told) as agent,
+    ):
+        await post(agent, STRATEGY)
+        while "no pods on a node 'node-1'" not in (await strategy_states(agent))[0]["refused"][0]["why"]:
+            await agent.next_pass()
+
+
 async def test_pods_stay_reached_while_their_labels_are_not_known_yet_after_a_restart(tmp_path: Path) -> None:
     server = ApiServer([pod("a", {"app": "web"}, uid="a")])
     (tmp_path / "token").write_text(server.token)

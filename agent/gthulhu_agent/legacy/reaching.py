@@ -110,9 +110,12 @@ class Strategies:
 
     @property
     def _trouble(self) -> str:
-        if self.watch is None or self.watch.trouble is None:
+        watch = self.watch
+        if watch is None:
             return ""
-        return str(self.watch.trouble)
+        if watch.trouble is None and watch.synced and not watch.labelled:
+            return f"the API server has no pods on a node {self._decisions.agent.node!r}; is that its name there?"
+        return "" if watch.trouble is None else str(watch.trouble)
 
     def _missing(self, labelled: Mapping[str, Labelled]) -> NotTaken | None:
         last = self._decisions.agent.engine.last
