@@ -24,11 +24,11 @@ from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.refusals import Refusal
 
 _ADOPT = ("adopt",)
-_OUTSIDE = (
+OUTSIDE = (
     Route("GET", "/health", "get_health", access=Access.OPEN, lax=True),
     Route("GET", "/version", "get_version", access=Access.OPEN, lax=True),
 )
-_INSIDE = (
+INSIDE = (
     Route("POST", "/api/v1/auth/token", "post_token", access=Access.OPEN, lax=True),
     *(
         Route(method, f"/api/v1/{path}", operation, access=Access.LEGACY, limit=limit, query=_ADOPT, lax=True)
@@ -58,8 +58,8 @@ def families(decision_maker: DecisionMaker, login: Login, runtime: Runtime, dial
     return (
         Family(
             name="dm",
-            routes=_INSIDE,
-            handlers={route.operation: getattr(handlers, route.operation) for route in _INSIDE},
+            routes=INSIDE,
+            handlers={route.operation: getattr(handlers, route.operation) for route in INSIDE},
             owns=lambda path: path == "/api" or path.startswith("/api/"),
             refuse=answers.refuse,
             unknown=Access.OPEN,
@@ -67,8 +67,8 @@ def families(decision_maker: DecisionMaker, login: Login, runtime: Runtime, dial
         ),
         Family(
             name="dm",
-            routes=_OUTSIDE,
-            handlers={route.operation: getattr(handlers, route.operation) for route in _OUTSIDE},
+            routes=OUTSIDE,
+            handlers={route.operation: getattr(handlers, route.operation) for route in OUTSIDE},
             owns=lambda path: path in ("/health", "/version"),
             refuse=answers.refuse_outside,
             unknown=Access.OPEN,
