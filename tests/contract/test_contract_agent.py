@@ -47,7 +47,7 @@ def left_out(found: list[Outcome]) -> set[str]:
 
 async def public_key(agent: Harness) -> str:
     """The agent's public key, as Gthulhu's clients have it in a file."""
-    der = await agent.service._edge.admission.login.public_key()
+    der = await agent.service.edge.admission.login.public_key()
     pem = serialization.load_der_public_key(der).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

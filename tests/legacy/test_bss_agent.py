@@ -78,7 +78,7 @@ async def test_a_strategy_follows_labels_that_the_pod_file_changes(tmp_path: Pat
 
 async def test_labels_that_a_manager_sent_with_its_intents_are_known(tmp_path: Path) -> None:
     async with running(tmp_path, scanner=FakeScanner(world()), listen=f"{LISTEN} 127.0.0.1:0") as agent:
-        dm = f"http://{agent.service._edge.listeners[1].listener.address}/api/v1/intents"
+        dm = f"http://{agent.service.edge.listeners[1].listener.address}/api/v1/intents"
         assert (await post(agent, STRATEGY))[0] == 200
         assert await listed(agent) == {}
         sent = {"podID": "b", "podName": "b", "commandRegex": "^no-such$", "podLabels": {"app": "web"}}
@@ -139,7 +139,7 @@ async def test_pods_stay_reached_while_their_labels_are_not_known_yet_after_a_re
     async with running(tmp_path, scanner=FakeScanner(world()), bss_kubernetes="http://127.0.0.1:1", **told) as agent:
         await agent.next_pass()
         assert await listed(agent) == {1000: True}
-        dm = f"http://{agent.service._edge.listeners[1].listener.address}/api/v1/intents"
+        dm = f"http://{agent.service.edge.listeners[1].listener.address}/api/v1/intents"
         async with agent.session.post(dm, json={"intents": [{"podID": "b"}]}) as answer:
             assert answer.status == 200
         await until_listed(agent, {1000: True, 1001: False})
