@@ -55,8 +55,8 @@ class Agent:
         connection = self.connect()
         try:
             connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            value = json.loads(answer.read(_MAX_ANSWER))
+            with connection.getresponse() as answer:
+                value = json.loads(answer.read(_MAX_ANSWER))
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise AgentError(f"{self.name} does not answer: {error}", "see whether it runs, and where") from error
         finally:

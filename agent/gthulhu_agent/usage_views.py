@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gthulhu_agent.discovery.snapshot import TaskId
     from gthulhu_agent.engine import Pass
 
+MOST_INTENTS = 16
+"""Intents of one pod that are told; a node can have 100,000."""
 MOST_THREADS = 1000
 """Threads of one pod that are told; each is asked of the kernel."""
 
@@ -71,7 +73,8 @@ def usage_rows(agent: Agent, pods: Sequence[PodUsage]) -> Iterator[str]:
             "processes": pod.processes,
             "threads": pod.threads,
             "counts": counts_json(pod.counts),
-            "intents": [_intent(intent, states.get(intent.key, _NOTHING)) for intent in intents],
+            "intents": [_intent(intent, states.get(intent.key, _NOTHING)) for intent in intents[:MOST_INTENTS]],
+            "intentsLeftOut": max(0, len(intents) - MOST_INTENTS),
         }
         yield json.dumps(row, separators=(",", ":"))
 
