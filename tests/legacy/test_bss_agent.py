@@ -185,6 +185,16 @@ async def test_a_strategy_for_one_process_is_listed_and_not_enforced_and_says_so
         assert [one["refused"][0]["what"] for one in await strategy_states(agent)] == ["pid", "pid", "selectors"]
 
 
+async def test_of_very_many_strategies_the_first_are_told(tmp_path: Path) -> None:
+    async with running(tmp_path, scanner=FakeScanner(world(a="web")), listen=LISTEN) as agent:
+        await agent.next_pass()
+        await post(agent, *({**STRATEGY, "execution_time": 1_000_000 + number} for number in range(reaching.TOLD + 5)))
+        assert len(await strategy_states(agent)) == reaching.TOLD
+        assert (await agent.get("/v1/state"))[1]["received"]["strategies"] == reaching.TOLD + 5
+        _, value = await agent.get(PATH)
+        assert [row["execution_time"] for row in value["scheduling"]] == [1_000_000 + reaching.TOLD + 4]
+
+
 async def test_the_last_strategy_wins_a_thread_and_is_listed_once(tmp_path: Path) -> None:
     async with running(tmp_path, scanner=FakeScanner(world(a="web")), listen=LISTEN) as agent:
         await agent.next_pass()

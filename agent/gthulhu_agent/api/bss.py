@@ -1,6 +1,6 @@
 """The older BSS API of Gthulhu, which the Decision Maker came from: other envelopes, a bool for a priority.
 
-Where its versions differ, this is the newest (of November 2025); docs/bss.md has what differs, and from which.
+Where its versions differ, this is the newest (November 2025); docs/bss.md has what differs, and from which.
 """
 
 from __future__ import annotations

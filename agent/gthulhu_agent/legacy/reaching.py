@@ -12,7 +12,7 @@ from gthulhu_agent.agent import Refused
 from gthulhu_agent.enforcing.protocol import Refused as NotTaken
 from gthulhu_agent.legacy.decision_maker import DecisionMaker
 from gthulhu_agent.legacy.labels import Labelled, merged, of_intents, of_pods
-from gthulhu_agent.legacy.received import Received
+from gthulhu_agent.legacy.received import Received, ReceivedIntent
 from gthulhu_agent.legacy.strategies import Reachable, StrategyState, missing_labels, states
 from gthulhu_agent.legacy.translating import BSS, Reached, strategy_name
 from gthulhu_agent.state import ConditionKind
@@ -21,6 +21,8 @@ from gthulhu_wire.intents import PodRef
 if TYPE_CHECKING:
     from gthulhu_agent.legacy.kubernetes import PodWatch
 
+TOLD = 1000
+"""Strategies whose state is told; a caller may send 100 times as many in one body."""
 _TOGETHER = 0.2
 """Seconds in which changes are waited for together: a rollout changes many pods at once, and each set is stored."""
 _RETRY = 5.0
@@ -38,6 +40,7 @@ class Strategies:
         self._sleep = sleep
         self._changed = asyncio.Event()
         self._of_pod_file: Mapping[str, Labelled] | None = None
+        self._of_intents: tuple[tuple[ReceivedIntent, ...], Mapping[str, Labelled]] | None = None
         decisions.reach = self.reach
         decisions.agent.strategy_states = self.states
 
@@ -58,12 +61,12 @@ class Strategies:
         )
 
     def states(self) -> tuple[StrategyState, ...]:
-        """What each strategy that was received came to, in order of arrival."""
+        """What the first :data:`TOLD` strategies that were received came to, in order of arrival."""
         received = self._decisions.received
         if not received.strategies:
             return ()
         labelled = self._labelled(received)
-        return states(received.strategies, labelled, self._missing(labelled))
+        return states(received.strategies[:TOLD], labelled, self._missing(labelled))
 
     def changed(self) -> None:
         """Labels became others: find the pods again, soon."""
@@ -127,8 +130,15 @@ class Strategies:
         return merged(
             {} if watch is None else watch.labelled,
             {} if last is None else of_pods(last.snapshot.pods),
-            of_intents(received.intents),
+            self._said(received.intents),
         )
+
+    def _said(self, intents: tuple[ReceivedIntent, ...]) -> Mapping[str, Labelled]:
+        # 100,000 intents are walked through once and not at each pass. Two threads may both do so: they agree.
+        known = self._of_intents
+        if known is None or known[0] is not intents:
+            known = self._of_intents = (intents, of_intents(intents))
+        return known[1]
 
     def _former(self) -> dict[str, list[PodRef]]:
         known = self.watch is None or self.watch.synced
