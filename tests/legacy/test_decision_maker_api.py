@@ -144,8 +144,22 @@ async def test_w09_what_is_not_known_is_an_error_and_not_an_empty_list(tmp_path:
             500,
             {"success": False, "error": "Failed to list scheduling intents"},
         )
+        assert (await client.call("GET", "/api/v1/pods/pids")).status == 200
         await client.send(intent(priority=6))
         assert set((await client.pids()).values()) == {6}
+
+
+async def test_an_older_copy_of_a_damaged_set_is_not_made_the_newest(tmp_path: Path) -> None:
+    async with running(tmp_path, scanner=FakeScanner(NODE)) as agent:
+        await Client(agent).send(intent(priority=5))
+        await Client(agent).send(intent(priority=6))
+    newest = max((tmp_path / "state").glob("desired-*"))
+    newest.write_bytes(b"damaged")
+    scanner = FakeScanner(replace(NODE, pods=(DiscoveredPod("uid-1", "kube-system", "dns"),)))
+    async with running(tmp_path, scanner=scanner) as agent:
+        await agent.service.decisions.reach_again()
+        assert agent.service.agent.damaged
+        assert (await agent.get("/v1/digest"))[1]["damaged"] is True
 
 
 async def test_w11_a_deletion_can_name_one_intent_of_a_pod(tmp_path: Path) -> None:
@@ -250,6 +264,11 @@ async def test_w22_a_deletion_by_pid_drops_the_intents_that_take_the_process(tmp
         assert await client.pids() == {10: 5, 11: 5, 12: 5}
         assert (await client.drop(podId="uid-1", pid=4711)).status == 200
         assert await client.pids() == {10: 5, 11: 5, 12: 5}
+        await client.send(intent(commandRegex="^log$", commandOn="thread"), intent(commandRegex="(", priority=5))
+        await client.drop(podId="uid-1", pid=10)
+        received = agent.service.agent.held.received
+        assert received is not None
+        assert [one.command_regex for one in received.intents] == ["("]
 
 
 async def test_w23_what_changed_is_told_by_the_values_and_not_by_the_root(tmp_path: Path) -> None:
@@ -365,7 +384,7 @@ async def test_x02_a_login_that_proves_nothing_adopts_no_node(tmp_path: Path) ->
 
 async def legacy_token(client: Client) -> str:
     """A token for the agent's public key, as Gthulhu's clients get theirs."""
-    der = await client.agent.service._edge.admission.login.public_key()
+    der = await client.agent.service.edge.admission.login.public_key()
     pem = serialization.load_der_public_key(der).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

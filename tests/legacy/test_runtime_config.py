@@ -276,6 +276,18 @@ def test_a_damaged_file_is_told_and_not_guessed(tmp_path: Path) -> None:
         file.load()
 
 
+async def test_a_configuration_that_was_lost_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / NAME).write_bytes(b"damaged")
+    async with running(tmp_path) as agent:
+        client = Client(agent)
+        status = await _status(client)
+        assert (status["applied"], status["configAvailable"]) == (False, False)
+        assert "lost" in status["lastError"]
+        await _apply(client, ON)
+        assert "lastError" not in await _status(client)
+
+
 def test_what_cannot_be_written_leaves_the_former(tmp_path: Path) -> None:
     class Full(Disk):
         def sync(self, fd: int) -> None:

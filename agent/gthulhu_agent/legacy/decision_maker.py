@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gthulhu_agent.agent import Agent, Refused
-from gthulhu_agent.discovery.snapshot import TaskId
+from gthulhu_agent.discovery.snapshot import Process, TaskId
 from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.protocol import Refused as Note
 from gthulhu_agent.engine import Pass
@@ -96,7 +96,7 @@ class DecisionMaker:
         """
         if pod_id is None:
             return await self.change(lambda was: replace(was, intents=()), adopt=adopt)
-        goes = narrowed(pod_id, narrowing or Narrowing(), self._comm_of)
+        goes = narrowed(pod_id, narrowing or Narrowing(), self._process)
         return await self.change(
             lambda was: replace(was, intents=tuple(one for one in was.intents if not goes(one))), adopt=adopt
         )
@@ -140,7 +140,8 @@ class DecisionMaker:
         Raises:
             Refused: it could not be stored.
         """
-        if self.agent.held.owner == OWNER and self.agent.held.received is not None:
+        # An older copy of a damaged set is not made the newest by our looking at it.
+        if self.agent.held.received is not None and not self.agent.damaged:
             await self.change(lambda was: was)
 
     async def change(self, change: Change, *, adopt: bool = False) -> Held:
@@ -188,6 +189,8 @@ class DecisionMaker:
             Refused: what is held, or what runs, is not known. That is not an empty list: the scheduler that reads it
                 would take every priority away (fault W-09).
         """
+        if not self.agent.known:
+            raise Refused(Refusal.BUSY, "what this node holds cannot be read", "send it again")
         done = await self._current()
         async with self._working:
             listing = self._listings.get(dialect)
@@ -251,19 +254,17 @@ class DecisionMaker:
 
     async def _current(self) -> Pass:
         engine = self.agent.engine
-        if not self.agent.known:
-            raise Refused(Refusal.BUSY, "what this node holds cannot be read", "send it again")
         if engine.last is None or engine.last.held is not self.agent.held:
             await engine.look_again()
         if engine.last is None:
             raise Refused(Refusal.BUSY, "this node has not been looked at yet", "ask again in a second")
         return engine.last
 
-    def _comm_of(self, pid: int) -> str | None:
+    def _process(self, pid: int) -> Process | None:
         last = self.agent.engine.last
         if last is None:
             return None
-        return next((process.comm for process in last.snapshot.processes() if process.id.tid == pid), None)
+        return next((process for process in last.snapshot.processes() if process.id.tid == pid), None)
 
 
 def _check_size(count: int) -> None:

@@ -51,7 +51,7 @@ class Runtime:
         self._file = file
         self._daemon = daemon
         self._kept: Kept | None = None
-        self._left = ""
+        self._lost = self._left = ""
         self._lock = asyncio.Lock()
 
     async def start(self) -> None:
@@ -59,6 +59,7 @@ class Runtime:
         try:
             self._kept = await asyncio.to_thread(self._file.load)
         except Damaged as damaged:
+            self._lost = f"the runtime configuration was lost: {damaged}"
             _log.error("the runtime configuration is damaged; none is in force", error=str(damaged))
         if self._daemon is None and self._kept is not None:
             await self._switch(self._kept.config)
@@ -98,7 +99,7 @@ class Runtime:
                     return RuntimeStatus(last_error=str(fault))
                 return RuntimeStatus(kept.config.version, last_error=str(fault), config=kept.config)
         if kept is None:
-            return RuntimeStatus()
+            return RuntimeStatus(last_error=self._lost)
         problem = self._problem(kept.config)
         return RuntimeStatus(
             version=kept.config.version,
