@@ -16,7 +16,9 @@ from gthulhu_agent.explained import as_text
 from gthulhu_agent.explaining import MOST_LOSERS, Lost
 from gthulhu_wire.intents import CommandOn, Intent
 
-POD = pods(**{"uid-1": (process(1000, 1001),)})
+NOBODY = 4_190_000
+"""No thread has this number: they are given out from below."""
+POD = pods(**{"uid-1": (process(NOBODY, NOBODY + 1),)})
 
 
 def ranked(*intents: Intent) -> list[Intent]:
@@ -31,7 +33,7 @@ def named(name: str, *, ends_at: int | None = None, containers: tuple[str, ...] 
 async def explain(agent: Harness, *intents: Intent) -> dict[str, Any]:
     await agent.put(desired(agent.service.agent.held.generation + 1, *ranked(*intents)))
     await agent.next_pass()
-    status, value = await agent.get("/v1/processes/1000")
+    status, value = await agent.get(f"/v1/processes/{NOBODY}")
     assert status == 200
     return value
 
@@ -60,7 +62,7 @@ async def test_each_way_to_lose_has_its_reason(tmp_path: Path) -> None:
             assert [one["name"] for one in thread["losers"]][:2] == ["other-command", "no-pattern"]
             assert thread["losersLeftOut"] == 0
         text = as_text(value)
-        assert "2 threads 1000, 1001: app" in text
+        assert f"2 threads {NOBODY}, {NOBODY + 1}: app" in text
         assert "winner   default/winner: normal, priority 5" in text
         assert "lost     default/over: it ended at 1970-01-01T00:00:01Z" in text
         assert "lost     default/other-command: '^db$' is not found in the comm" in text
@@ -76,7 +78,7 @@ async def test_many_losers_are_counted_and_not_all_told(tmp_path: Path) -> None:
 
 
 async def test_what_no_intent_reaches_is_left_as_it_is(tmp_path: Path) -> None:
-    host = Group(GroupKind.HOST, "/system.slice/sshd.service", unit="sshd.service", processes=(process(1000),))
+    host = Group(GroupKind.HOST, "/system.slice/sshd.service", unit="sshd.service", processes=(process(NOBODY),))
     async with running(tmp_path, scanner=FakeScanner(Snapshot((host,)))) as agent:
         node = replace(named("everything", units=("*.service",)), pod=None)
         value = await explain(agent, node, named("of-a-pod"))
