@@ -353,6 +353,47 @@ def test_a_key_that_was_cut_off_is_made_anew_and_kept(tmp_path: Path) -> None:
     assert signingkey.own(tmp_path).spki == second.spki
 
 
+class _Killed(BaseException):
+    """The process ends here."""
+
+
+class _Deadly(Disk):
+    """Ends the process at the nth thing that is asked of it."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - whatever a Disk has
+        found = super().__getattribute__(name)
+        if callable(found) and not name.startswith("_"):
+            if self._left == 0:
+                raise _Killed
+            self._left -= 1
+        return found
+
+
+def test_a_process_that_is_killed_while_it_makes_the_key_leaves_none_or_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signingkey, "BITS", 1024)  # it takes a tenth of the time
+    survived = 0
+    for steps in range(20):
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        try:
+            given = signingkey.own(folder, _Deadly(steps)).spki
+        except _Killed:
+            path = folder / signingkey.NAME
+            before = path.read_bytes() if path.exists() else None
+            again = signingkey.own(folder).spki
+            assert before in (None, path.read_bytes())
+            assert signingkey.own(folder).spki == again
+        else:
+            survived += 1
+            assert signingkey.own(folder).spki == given
+    assert 0 < survived < 20
+
+
 def test_a_key_that_cannot_be_stored_works_until_the_process_ends(tmp_path: Path) -> None:
     class Full(Disk):
         def write(self, _fd: int, _data: bytes) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import signal
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ from agent_harness import Harness, desired, intent, running, settings
 from agent_program import PATIENCE, Program, run, serving
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificate
+from hypothesis import given
+from hypothesis import settings as few
+from hypothesis import strategies as st
 from login_world import spki_pem
 from tls_world import Authority, write
 
@@ -30,7 +35,7 @@ from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import SecretText
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
-from gthulhu_agent.tls import Tls, sources
+from gthulhu_agent.tls import Sources, Tls, loading, sources
 from gthulhu_agent.tls.identity import identity, is_client, names
 from gthulhu_agent.tokens import published as publishing
 
@@ -406,6 +411,60 @@ def test_x01_certificates_whose_private_key_is_public_are_refused(
     monkeypatch.setitem(publishing._PUBLISHED, digest, "the authority of a test")
     told = refusal(settings(tmp_path, **shared.mutual("manager")))
     assert "this is the authority of a test, whose private key is public" in told
+
+
+TEXTS = [b"", b"\xff", b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n", "é".encode(), b"\0"]
+
+
+@few(max_examples=25)
+@given(which=st.sampled_from(["certificate", "key", "authorities"]), data=st.data())
+def test_whatever_new_files_hold_the_old_stay_in_force_and_the_agent_lives(
+    pristine: dict[str, bytes], which: str, data: st.DataObject
+) -> None:
+    whole = bytearray(pristine[which])
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(whole)))
+        whole[at : at + data.draw(st.integers(0, 20))] = data.draw(st.sampled_from(TEXTS) | st.binary(max_size=9))
+    texts = {name: value.decode() for name, value in pristine.items()} | {which: whole.decode(errors="replace")}
+    said = Sources(SecretText("mtls.cert_pem"), SecretText("mtls.key_pem"), SecretText("mtls.ca_pem"), "1.3")
+    with suppress(UsageError):
+        loading.load(said, loading.Texts(texts["certificate"], texts["key"], texts["authorities"]))
+
+
+@pytest.fixture(scope="module")
+def pristine(shared: Authority) -> dict[str, bytes]:
+    return {
+        "certificate": shared.certificate.read_bytes(),
+        "key": shared.key.read_bytes(),
+        "authorities": shared.authorities.read_bytes(),
+    }
+
+
+async def test_words_between_the_authorities_of_a_bundle_are_skipped(tmp_path: Path, own: Authority) -> None:
+    bundle = b"".join(
+        (b"# subject=Beh\xc3\xb6rde\n", trustme.CA().cert_pem.bytes(), b"\n\n# \xe2\x9c\x93\n", own.ca.cert_pem.bytes())
+    )
+    write(own.authorities, bundle)
+    async with running(tmp_path, **own.mutual("manager")) as agent:
+        assert (await call(agent, own.client(common_name="manager"), "/v1/state"))[0] == 200
+
+
+async def test_too_many_open_files_leave_the_old_in_force(
+    tmp_path: Path, own: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, **own.simple()) as agent:
+        own.renew()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "memfd_create", _too_many)
+            await agent.service.reload()
+            assert "Too many open files" in conditions(agent)[ConditionKind.TLS_STALE]
+            assert (await call(agent, own.client(), "/v1/health"))[0] == 200
+        await agent.service.reload()
+        assert ConditionKind.TLS_STALE not in conditions(agent)
+
+
+def _too_many(*_arguments: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_text_in_settings_serves_as_well_as_files(tmp_path: Path, shared: Authority) -> None:

@@ -90,7 +90,10 @@ def document() -> dict[str, object]:
         },
         "paths": paths,
         "components": {
-            "securitySchemes": {"secret": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "secret": {"type": "http", "scheme": "bearer", "description": "The shared secret, or a token."},
+                "certificate": {"type": "mutualTLS", "description": "Of a name among mtls.clients."},
+            },
             "schemas": schemas(),
         },
     }
@@ -124,7 +127,7 @@ def _operation(route: Route, told: _Text) -> dict[str, object]:
     operation: dict[str, object] = {
         "operationId": route.operation,
         "summary": told.summary,
-        "security": [{"secret": []}] if route.access else [],
+        "security": [{"secret": []}, {"certificate": []}] if route.access else [],
         "responses": {
             "200": _response("Done.", _answer_schema(told)),
             **({str(told.also): _response("Not ready.", _answer_schema(told))} if told.also else {}),

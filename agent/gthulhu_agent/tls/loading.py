@@ -67,6 +67,16 @@ def load(sources: Sources, texts: Texts) -> Loaded:
     Raises:
         UsageError: they are no certificate, key and authorities that fit together, or a key is one that everybody has.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only where TLS is in use
+
+    try:
+        return _load(sources, texts)
+    except (ValueError, UnsupportedAlgorithm) as error:  # a certificate is read piece by piece, when one is asked for
+        names = sorted({sources.certificate.name, getattr(sources.authorities, "name", sources.certificate.name)})
+        raise UsageError(f"{' or '.join(names)}: there is a certificate that cannot be read ({error})") from error
+
+
+def _load(sources: Sources, texts: Texts) -> Loaded:
     chain = _certificates(sources.certificate.name, texts.certificate)
     _refuse_published(sources.certificate.name, chain[:1])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -78,7 +88,8 @@ def load(sources: Sources, texts: Texts) -> Loaded:
         authorities = _certificates(sources.authorities.name, texts.authorities)
         _refuse_published(sources.authorities.name, authorities)
         try:
-            context.load_verify_locations(cadata=texts.authorities)
+            # As they were read: between the certificates of a bundle there may be words, in any letters.
+            context.load_verify_locations(cadata=b"".join(_der(one) for one in authorities))
         except ssl.SSLError as error:
             raise UsageError(f"{sources.authorities.name}: {error.reason or error}") from error
         context.verify_mode = ssl.CERT_REQUIRED
@@ -116,6 +127,12 @@ def _certificates(name: str, text: str) -> list[Certificate]:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError as error:
         raise UsageError(f"{name}: there is no certificate in PEM ({error})") from error
+
+
+def _der(certificate: Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - only where TLS is in use
+
+    return certificate.public_bytes(Encoding.DER)
 
 
 def _refuse_published(name: str, certificates: list[Certificate]) -> None:

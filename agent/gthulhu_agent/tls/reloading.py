@@ -62,10 +62,10 @@ class Tls:
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(self._newer)
-            except UsageError as error:
-                message = f"{error}; the former certificate stays in force"
-                if conditions.raise_(ConditionKind.TLS_STALE, message, cure=error.cure, now=clock.now):
-                    _log.error("certificate and key cannot be taken", error=str(error), cure=error.cure)
+            except (UsageError, OSError) as error:  # OSError: no file can be opened, as there are too many
+                message, cure = f"{error}; the former certificate stays in force", getattr(error, "cure", "")
+                if conditions.raise_(ConditionKind.TLS_STALE, message, cure=cure, now=clock.now):
+                    _log.error("certificate and key cannot be taken", error=str(error), cure=cure)
             else:
                 conditions.clear(ConditionKind.TLS_STALE)
                 if loaded is not None:
