@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,14 @@ from gthulhu_agent.discovery.events.event import Batch, Events, Kind, Tally, Wat
 from gthulhu_agent.discovery.snapshot import Snapshot, TaskId
 from gthulhu_agent.engine import Clock
 from gthulhu_agent.legacy.metricset import MetricSet, MetricSets
+from gthulhu_agent.legacy.received import Received, ReceivedIntent
 from gthulhu_agent.metrics.events import EventsCollector
 from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.metrics.logins import LoginCollector
-from gthulhu_agent.metrics.pods import LABELS, UPSTREAM, UPSTREAM_LABELS
+from gthulhu_agent.metrics.pods import LABELS, UPSTREAM, UPSTREAM_LABELS, ManagedPods
 from gthulhu_agent.metrics.scheduler import GAUGES
 from gthulhu_agent.quickpass import QuickTally
+from gthulhu_agent.state import Held
 from gthulhu_agent.tokens.values import LoginFault, LoginTally
 from gthulhu_agent.usage.counts import Counts
 from gthulhu_agent.usage.ledger import Ledger
@@ -97,6 +99,13 @@ async def test_a_scrape_reads_nothing_by_itself(tmp_path: Path) -> None:
         for _ in range(20):
             await scrape(agent)
         assert agent.service._meter.tally.readings - before <= 1
+
+
+def test_a_node_is_called_what_its_intent_s_sender_calls_it() -> None:
+    one = intent("web")
+    held = Held(intents=(one,), since=(0,), received=Received((ReceivedIntent(pod_id="uid-1", node_id="k8s-node"),)))
+    assert ManagedPods().of(held, "host")["uid-1"].node == "k8s-node"
+    assert ManagedPods().of(replace(held, received=None), "host")["uid-1"].node == "host"
 
 
 def meter_of(ledger: Ledger, snapshot: Snapshot) -> Meter:

@@ -74,7 +74,13 @@ class ManagedPods:
         """By uid."""
         if held is not self._of:
             counts = Counter(intent.pod for intent in held.intents if intent.pod is not None)
-            self._pods = {pod.uid: Managed(count, pod.namespace, pod.name, node) for pod, count in counts.items()}
+            received = held.received.intents if held.received is not None else ()
+            # A Decision Maker's clients say which node they mean; Kubernetes may call it otherwise than it is set here.
+            nodes = {intent.pod_id: intent.node_id for intent in received if intent.node_id}
+            self._pods = {
+                pod.uid: Managed(count, pod.namespace, pod.name, nodes.get(pod.uid, node))
+                for pod, count in counts.items()
+            }
             self._of = held
         return self._pods
 
