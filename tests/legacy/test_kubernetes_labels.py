@@ -25,6 +25,7 @@ class Following:
     def __init__(self, server: ApiServer, folder: Path, ca: Path | None = None) -> None:
         self.changes = 0
         self.pauses: list[float] = []
+        self.now = 0.0
         self.token = folder / "token"
         self.token.write_text(f"{server.token}\n")
         self.watch = PodWatch(
@@ -33,6 +34,7 @@ class Following:
             changed=self._changed,
             sleep=self._sleep,
             jitter=lambda: 1.0,
+            monotonic=lambda: self.now,
         )
 
     def _changed(self) -> None:
@@ -98,6 +100,18 @@ async def test_a_watch_tells_of_pods_that_come_go_and_are_relabelled(tmp_path: P
         server.events.put_nowait(None)
         await found.until(lambda: found.watch.trouble)
         assert found.changes == 5  # the trouble alone
+
+
+async def test_a_watch_that_ends_in_its_time_goes_on_where_it_was(tmp_path: Path) -> None:
+    server = ApiServer([pod("a")])
+    async with following(server, tmp_path) as found:
+        await found.until(lambda: server.watches)
+        server.tell("BOOKMARK", {"metadata": {"resourceVersion": "77"}})
+        found.now += 300
+        server.events.put_nowait(None)
+        await found.until(lambda: len(server.watches) == 2)
+        assert server.watches[1]["resourceVersion"] == "77"
+        assert (len(server.lists), found.watch.trouble) == (1, None)
 
 
 async def test_events_may_come_in_any_pieces(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ class PodWatch:
         changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.labelled: Mapping[str, Labelled] = {}
         self.synced = False
@@ -106,6 +107,7 @@ class PodWatch:
         self._changed = changed
         self._sleep = sleep
         self._jitter = jitter
+        self._monotonic = monotonic
         self._pause = _FIRST_PAUSE
 
     async def run(self) -> None:
@@ -160,7 +162,7 @@ class PodWatch:
         return page.version
 
     async def _watch(self, session: aiohttp.ClientSession, version: str) -> str:
-        started = time.monotonic()
+        started = self._monotonic()
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -172,7 +174,7 @@ class PodWatch:
                 told = read_event(line)
                 version = told.version
                 self._take(told)
-        if time.monotonic() - started < _FIRST_PAUSE:
+        if self._monotonic() - started < _FIRST_PAUSE:
             raise Trouble(f"{self._server.url}: it ends each watch at once")
         return version
 
