@@ -15,7 +15,8 @@ from pathlib import Path
 from gthulhu_agent import __version__
 from gthulhu_agent.api.answers import STATUS
 from gthulhu_agent.api.calls import ROUTES, Route
-from gthulhu_agent.api.schemas import Schema, ref, schemas
+from gthulhu_agent.api.schema_parts import Schema, ref
+from gthulhu_agent.api.schemas import schemas
 from gthulhu_wire.refusals import Refusal
 
 PATH = Path("docs/agent-openapi.json")
