@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gthulhu_agent import secret as secrets
+from gthulhu_agent import secrettext
 from gthulhu_agent.engine import Clock
 from gthulhu_agent.secret import Secret
 from gthulhu_agent.settings import Settings
@@ -46,12 +47,14 @@ def admission(settings: Settings, *, clock: Clock, secret: Secret | None = None)
     """The ways in that ``settings`` name.
 
     Raises:
-        UsageError: the secret or the key that signs tokens cannot be used.
+        UsageError: the secret, the key that signs tokens or the folder of clients cannot be used.
     """
     if secret is None and settings.secret_file is not None:
         secret = Secret(secrets.read(settings.secret_file))
     lets_in: Callable[[str], bool] = functools.partial(is_client, clients=settings.mtls_clients)
     certificates = settings.mtls_enable and bool(settings.mtls_clients)
+    if settings.token_enable and settings.token_clients is not None:
+        secrettext.check_folder(settings.token_clients, "token.clients")
     ways = Ways(
         enabled=settings.token_enable,
         clients=settings.token_clients,
