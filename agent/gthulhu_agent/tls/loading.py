@@ -112,7 +112,7 @@ def _take_chain(context: ssl.SSLContext, sources: Sources, texts: Texts) -> None
             stream.write(f"{texts.key.strip()}\n{texts.certificate.strip()}\n")
         context.load_cert_chain(f"/proc/self/fd/{fd}", password=no_password)
     except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or str(error)
+        reason = getattr(error, "reason", None) or ("not PEM" if isinstance(error, ssl.SSLError) else str(error))
         raise UsageError(
             f"{sources.key.name}: it is no unencrypted key of the certificate in {sources.certificate.name} ({reason})"
         ) from error
