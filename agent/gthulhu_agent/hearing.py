@@ -1,8 +1,8 @@
 """What was told of and not looked at yet: put together, in order of worth, within bounds.
 
-What execs, is renamed or moves may match another rule, and is looked at first. A fork has its parent's names and, as
-a rule, its slice; a crowded cgroup has to be looked at whole. Both can be many, so they have a share of their own,
-which a busy pod can use up without keeping others waiting.
+What execs, is renamed or moves may match another rule, and is looked at first. Then come crowded cgroups, among whose
+many events there may be such, and which have to be looked at whole; last forks, which have their parent's names and, as
+a rule, its slice. Each has a share of its own, so that a busy pod can use up one without keeping others waiting.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ MOST = 4096
 _AT_ONCE = 256
 """Processes of one look: the next hears of what came meanwhile."""
 _URGENT = frozenset({Kind.EXEC, Kind.RENAME, Kind.MOVED})
-URGENT_SHARE, BULK_SHARE = 0.02, 0.01
-_URGENT_BURST, _BULK_BURST = 0.2, 0.1
+URGENT_SHARE, CROWD_SHARE, FORK_SHARE = 0.015, 0.01, 0.005
+"""CPU seconds per second; with whole passes, which take a fiftieth then, a twentieth of one CPU in all."""
+_BURST = 0.2
 
 
 @dataclass(slots=True)
@@ -44,8 +45,10 @@ class Heard:
     """Pending looks. Belongs to the event loop's thread; ``monotonic`` is in seconds."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._urgent = _Pending(Duty(URGENT_SHARE, _URGENT_BURST, monotonic))
-        self._bulk = _Pending(Duty(BULK_SHARE, _BULK_BURST, monotonic))
+        self._urgent = _Pending(Duty(URGENT_SHARE, _BURST, monotonic))
+        self._crowds = _Pending(Duty(CROWD_SHARE, _BURST, monotonic))
+        self._forks = _Pending(Duty(FORK_SHARE, _BURST, monotonic))
+        self._order = (self._urgent, self._crowds, self._forks)
         self._whole = False
         self.left_out = 0
         """Processes that were too many to be looked at one by one; they never get fewer."""
@@ -68,28 +71,28 @@ class Heard:
 
     def take(self) -> tuple[Told, Duty] | None:
         """What is to be looked at now, and what its CPU time is to be charged to; None where nothing may be now."""
-        for pending in (self._urgent, self._bulk):
+        for pending in self._order:
             if pending and not pending.duty.wait():
                 return pending.take(), pending.duty
         return None
 
     def wait(self) -> float | None:
         """Seconds until :meth:`take` gives something; None where nothing is pending."""
-        return min((pending.duty.wait() for pending in (self._urgent, self._bulk) if pending), default=None)
+        return min((pending.duty.wait() for pending in self._order if pending), default=None)
 
     def _hear(self, event: Event) -> None:
         if event.kind in _URGENT:
             self._add(self._urgent, event.tgid)
-            self._bulk.pids.pop(event.tgid, None)
+            self._forks.pids.pop(event.tgid, None)
         elif event.kind is Kind.CGROUP_MADE:
             self._urgent.cgroups[event.cgroup] = event.parent
         elif event.kind is Kind.CROWDED:
-            self._bulk.cgroups.setdefault(event.cgroup, event.parent)
+            self._crowds.cgroups.setdefault(event.cgroup, event.parent)
         elif event.kind is Kind.FORK and event.tgid not in self._urgent.pids:
-            self._add(self._bulk, event.tgid)
+            self._add(self._forks, event.tgid)
         elif event.kind is Kind.EXIT and event.tid == event.tgid:
             # Short-lived processes are gone before anybody could look.
-            self._bulk.pids.pop(event.tgid, None)
+            self._forks.pids.pop(event.tgid, None)
             self._urgent.pids.pop(event.tgid, None)
 
     def _add(self, pending: _Pending, pid: int) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from gthulhu_agent.discovery.events.event import Batch, Event, Kind
 from gthulhu_agent.discovery.quick import Told
 from gthulhu_agent.duty import Duty
-from gthulhu_agent.hearing import BULK_SHARE, MOST, URGENT_SHARE, Heard
+from gthulhu_agent.engine import _DUTY_BESIDE_EVENTS
+from gthulhu_agent.hearing import CROWD_SHARE, FORK_SHARE, MOST, URGENT_SHARE, Heard
 
 
 @dataclass
@@ -87,11 +88,16 @@ def test_a_storm_of_forks_uses_up_its_own_share_and_not_that_of_execs() -> None:
     found.hear(Batch((event(Kind.FORK, 2),)))
     assert found.take() is None
     assert (found.wait() or 0) > 10.0
-    found.hear(Batch((event(Kind.EXEC, 3),)))
+    found.hear(Batch((event(Kind.CROWDED, cgroup=8), event(Kind.EXEC, 3))))
     assert found.wait() == 0.0
     assert taken(found).pids == (3,)
-    time.now += 10.2 / BULK_SHARE
+    assert taken(found).cgroups == {8: 0}
+    time.now += 10.2 / FORK_SHARE
     assert taken(found).pids == (2,)
+
+
+def test_all_shares_and_whole_passes_take_a_twentieth_of_one_cpu() -> None:
+    assert URGENT_SHARE + CROWD_SHARE + FORK_SHARE + 1 / (1 + _DUTY_BESIDE_EVENTS) <= 0.05 + 1e-9
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 0.3)), max_size=40))

@@ -135,8 +135,8 @@ OWN = (
         seconds(0.1, 3600),
         "a time from 100ms to 1h",
         always(2.0),
-        "How often processes are looked for: the longest that a new thread waits for its schedule. Stretched where "
-        "a pass costs more than a tenth of it.",
+        "How often processes are looked for where nothing tells of them; where something does, how soon a whole pass "
+        "follows. Stretched where a pass costs more than a twentieth of it.",
     ),
     Setting(
         "protected_units",
