@@ -55,11 +55,12 @@ _SETTLE = 5.0
 _SUM = re.compile(rb"^gthulhu_agent_pass_duration_seconds_(sum|count) ([0-9.e+-]+)$", re.MULTILINE)
 _LABELS = {
     "start": ("start, s", 2),
+    "start_cpu": ("its CPU, s", 2),
     "resolved": ("resolved, s", 2),
     "first": ("first pass, s", 2),
     "ready": ("ready, s", 2),
     "memory": ("memory, MB", 1),
-    "cpu": ("CPU until then, s", 2),
+    "cpu": ("CPU until ready, s", 2),
 }
 _CALLS = {
     "post": ("POST intents, s", 2),
@@ -193,7 +194,7 @@ def warm_up(bench: Bench) -> None:
 def measure(bench: Bench, who: str, figures: Figures) -> None:
     """One round of one server."""
     with bench.server(who) as one:
-        start = one.until("/v1/health", _OFTEN)
+        start, start_cpu = one.until("/v1/health", _OFTEN), one.cpu()
         ready = one.until("/v1/ready", _SELDOM)
         cpu = one.cpu()
         if who == PLAIN_ONE:
@@ -201,7 +202,7 @@ def measure(bench: Bench, who: str, figures: Figures) -> None:
         else:
             figures.add(first=first_pass(one))
         time.sleep(_SETTLE)
-        figures.add(start=start, ready=ready, cpu=cpu, memory=one.memory("VmRSS"))
+        figures.add(start=start, start_cpu=start_cpu, ready=ready, cpu=cpu, memory=one.memory("VmRSS"))
     if who == OURS:
         figures.add(resolved=resolved_alone(bench))
 
@@ -241,7 +242,7 @@ def calls(bench: Bench, who: str, figures: Figures) -> None:
             time.sleep(_SETTLE if who == OURS else 0)
             seconds, answer = one.timed("GET", "/api/v1/scheduling/strategies")
             told = len(json.loads(answer)["scheduling"])
-            if told != bench.pods * bench.threads:
+            if told < bench.pods * bench.threads:  # one more where the process that started them is in the last pod
                 sys.exit(f"{who}: {told} strategies for {bench.pods * bench.threads} threads")
             figures.add(strategies=seconds)
         figures.add(large=one.timed("POST", "/api/v1/intents", large)[0])

@@ -45,3 +45,32 @@ def test_100000_intents_are_taken_within_400_mb_while_others_are_answered(tmp_pa
         assert peak_memory(program.process.pid) < MEMORY_MAX
     with serving(tmp_path) as program:
         assert program.call("GET", "/v1/digest")["digest"] == body["digest"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_100000_intents_of_a_decision_makers_client_are_taken_within_400_mb_while_others_are_answered(
+    tmp_path: Path,
+) -> None:
+    intents = [
+        {"podName": f"p{n}", "podID": f"{n:x}", "k8sNamespace": "n", "priority": n % 20, "podLabels": {"app": "a"}}
+        for n in range(INTENTS)
+    ]
+    body = {"intents": intents}
+    assert len(json.dumps(body, separators=(",", ":"))) < SET_LIMIT
+    with serving(tmp_path) as program:
+        answers: list[dict[str, object]] = []
+        pushing = threading.Thread(target=lambda: answers.append(program.call("POST", "/api/v1/intents", body)))
+        pushing.start()
+        meanwhile = 0
+        while pushing.is_alive():
+            assert program.call("GET", "/v1/health") == {"status": "ok"}
+            meanwhile += 1
+            time.sleep(0.05)
+        assert answers[0]["success"] is True
+        assert meanwhile > 5
+        root = program.call("GET", "/api/v1/intents/merkle")["data"]
+        assert program.call("GET", "/v1/digest")["count"] == INTENTS
+        assert peak_memory(program.process.pid) < MEMORY_MAX
+    with serving(tmp_path) as program:
+        assert program.call("GET", "/api/v1/intents/merkle")["data"] == root

@@ -174,6 +174,29 @@ async def test_a_body_over_its_limit_is_refused_before_it_is_read(tmp_path: Path
         assert agent.kernel.reverts == 0
 
 
+@pytest.mark.parametrize(
+    ("head", "limit"),
+    [
+        (b"POST /api/v1/intents", SET_LIMIT),
+        (b"POST /api/v1/node-intents", SET_LIMIT),
+        (b"DELETE /api/v1/intents", LIMIT),
+        (b"POST /api/v1/runtime-config", LIMIT),
+        (b"POST /api/v1/auth/token", LIMIT),
+        (b"POST /api/v1/metrics", LIMIT),
+    ],
+)
+async def test_a_body_over_its_limit_is_refused_at_a_decision_makers_paths_too(
+    tmp_path: Path, head: bytes, limit: int
+) -> None:
+    async with running(tmp_path) as agent, wire(agent) as connection:
+        await connection.send(
+            head + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + str(limit + 1).encode() + b"\r\n\r\n"
+        )
+        status, refusal = await connection.answer()
+        assert (status, refusal["success"]) == (413, False)
+        assert (await agent.get("/v1/digest"))[1]["generation"] == 0
+
+
 async def test_a_chunked_body_over_its_limit_is_refused_as_it_comes(tmp_path: Path) -> None:
     async with running(tmp_path) as agent, wire(agent) as connection:
         await connection.send(b"POST /v1/revert HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
