@@ -13,7 +13,11 @@ from gthulhu_wire.intents import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something the kernel did not take. ``what`` is one of slice, weight, nice, pattern, priority, preempt."""
+    """Something that was not taken, by the kernel as a rule.
+
+    ``what`` is one of slice, weight, nice, pattern, priority, preempt; of what a Decision Maker's or the BSS API's
+    clients said, also labels, namespace, node.
+    """
 
     what: str
     why: str
