@@ -6,6 +6,7 @@ of a write too; the agent that is started then holds what it held before the ste
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -13,13 +14,16 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from agent_program import PATIENCE, UnixHTTPConnection, environment
+from login_world import admit, assertion, ec_key
 from requirement import missing
 
 from gthulhu_agent.enforcing import sched_attr
@@ -142,11 +146,13 @@ class World:
         self.pod = pod
         self._path = folder / "api.sock"
 
-    def serve(self, at: int | None = None) -> int:
+    def serve(self, at: int | None = None, *more: str) -> int:
         """Start an agent that ends at point ``at``."""
         self._path.unlink(missing_ok=True)
         arguments = [
             "serve",
+            "--node",
+            "n1",
             "--enforcer",
             "eevdf",
             "--listen",
@@ -157,7 +163,7 @@ class World:
             "none",
         ]
         arguments += ["--pod-file", str(self.folder / "pods.json"), "--state-dir", str(self.folder / "state")]
-        return self.forks.start(*arguments, at=at)
+        return self.forks.start(*arguments, *more, at=at)
 
     def call(self, method: str, path: str, body: Told | None = None) -> tuple[int, Told]:
         """One call."""
@@ -277,6 +283,48 @@ def test_kill_9_at_every_point_where_it_writes(world: World, steps: tuple[Step, 
             missed += not check_a_death(world, steps, at, expected)
             assert sched_attr.read(world.pod).slice_ns == default, (at, points[at])
     assert missed <= JOURNAL_POINTS, "a pass that two steps share saves the journal once"
+
+
+def test_kill_9_while_the_token_key_is_made_ends_no_token_that_was_given(world: World) -> None:
+    admit(world.folder / "clients", "manager", ec_key())
+    logins = ("--token-clients", str(world.folder / "clients"), "--enforcer", "none")
+    pid = world.serve(None, *logins)
+    assert world.until_it_answers(pid), world.errors()
+    log_in(world)
+    os.kill(pid, signal.SIGTERM)
+    assert world.forks.end(pid) == 0, world.errors()
+    points = world.points()
+    world.clean()
+    key_points = [at for at, point in enumerate(points) if at >= points_of_a_start(points) and "token-key" in point]
+    assert len(key_points) > 3
+    for at in [*key_points, key_points[-1] + 1]:
+        pid = world.serve(at, *logins)
+        assert world.until_it_answers(pid), world.errors()
+        given = None
+        with contextlib.suppress(*GONE):
+            given = log_in(world)
+            os.kill(pid, signal.SIGTERM)
+        assert world.forks.end(pid) == -signal.SIGKILL, (at, world.errors())
+        pid = world.serve(None, *logins)
+        assert world.until_it_answers(pid), world.errors()
+        assert given in (None, log_in(world)), (at, points[at])
+        os.kill(pid, signal.SIGTERM)
+        assert world.forks.end(pid) == 0, world.errors()
+        left = [path.name for path in (world.folder / "state").iterdir() if path.name.endswith(LEFT_HALF_WRITTEN)]
+        assert left == [], (at, points[at])
+        world.clean()
+
+
+def log_in(world: World) -> str:
+    """The name of the key that signed the token which a client got."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        proof = assertion(ec_key(), number=str(uuid.uuid4()), now=time.time(), aud="gthulhu-agent/n1")
+        status, answer = world.call("POST", "/v1/token", {"client_assertion": proof})
+        if status == 200:
+            return str(jwt.get_unverified_header(answer["access_token"])["kid"])
+        time.sleep(1)  # an assertion of the second in which the agent began could have been used before
+    pytest.fail(f"no login: {answer}")
 
 
 def points_of_a_start(points: list[str]) -> int:
