@@ -82,6 +82,7 @@ def _serve(config: str | None, **options: object) -> None:
     from gthulhu_agent import lean  # noqa: PLC0415 - of the server alone
 
     lean.import_logging()
+    lean.import_server()
     from gthulhu_agent import logs, service  # noqa: PLC0415 - the server's libraries, which other commands do without
 
     logs.configure(level=settings.log_level, style=settings.log_format)

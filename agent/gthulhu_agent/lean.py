@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import ssl
 import sys
+from typing import Any
 
 _DRAWS = "rich"
 
@@ -21,3 +23,21 @@ def import_logging() -> None:
         importlib.import_module("structlog")
     finally:
         del sys.modules[_DRAWS]
+
+
+def import_server() -> None:
+    """Import aiohttp without the authorities of its client, which it reads twice while it is imported: 65 ms.
+
+    Connections that the agent itself makes over TLS bring a context of their own; with one of aiohttp's they would
+    trust nobody. To be called before anything else imports aiohttp; afterwards it changes nothing.
+    """
+    if "aiohttp" in sys.modules:
+        return
+    context: Any = ssl.SSLContext
+    load = context.load_default_certs
+    context.load_default_certs = context.set_default_verify_paths = lambda *_: None
+    try:
+        importlib.import_module("aiohttp")
+    finally:
+        context.load_default_certs = load
+        del context.set_default_verify_paths  # of this class: the one below it is the real one

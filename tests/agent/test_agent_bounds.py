@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -45,6 +47,28 @@ def test_an_agent_does_not_import_what_it_does_not_use(tmp_path: Path, monkeypat
     found = imported(stderr)
     assert {"aiohttp", "structlog", "prometheus_client"} <= found
     assert found.isdisjoint(UNUSED), found & UNUSED
+
+
+LEAN = """
+import ssl
+from gthulhu_agent import lean
+before = ssl.create_default_context().cert_store_stats(), vars(ssl.SSLContext).keys() - {"__dict__"}
+lean.import_logging()
+lean.import_server()
+import sys
+from aiohttp import connector
+assert not any(name.startswith("rich.") for name in sys.modules)
+assert connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509_ca"] == 0
+assert connector._SSL_CONTEXT_VERIFIED.verify_mode is ssl.CERT_REQUIRED
+assert (ssl.create_default_context().cert_store_stats(), vars(ssl.SSLContext).keys() - {"__dict__"}) == before
+import rich.table
+"""
+
+
+def test_what_is_left_out_of_the_start_is_there_for_who_asks_later() -> None:
+    """Contexts of our own trust whom they did, those of aiohttp nobody, and rich can be imported."""
+    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["version", "--help"])

@@ -47,12 +47,19 @@ class HttpDaemon:
         except (ValueError, TypeError) as error:
             raise DaemonFault(f"{self.endpoint} answers a status that cannot be read: {error}") from error
 
+    def _connector(self) -> aiohttp.TCPConnector:
+        if not self.endpoint.lower().startswith("https:"):
+            return aiohttp.TCPConnector()
+        import ssl  # noqa: PLC0415 - daemons listen on loopback as a rule, without TLS
+
+        return aiohttp.TCPConnector(ssl=ssl.create_default_context())
+
     async def _call(self, method: str, path: str, body: Mapping[str, object] | None) -> Mapping[str, Any]:
         url = f"{self.endpoint.rstrip('/')}{path}"
         limits = aiohttp.ClientTimeout(total=self.timeout)
         try:
             async with (
-                aiohttp.ClientSession(timeout=limits) as session,
+                aiohttp.ClientSession(connector=self._connector(), timeout=limits) as session,
                 session.request(method, url, json=body, allow_redirects=False) as answer,
             ):
                 text = (await answer.content.read(_MOST)).decode(errors="replace")

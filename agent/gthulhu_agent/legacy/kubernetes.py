@@ -215,7 +215,7 @@ class PodWatch:
             yield answer
 
     def _tls(self) -> ssl.SSLContext | None:
-        if self._server.ca_file is None:
+        if not self._server.url.lower().startswith("https:"):
             return None
         import ssl  # noqa: PLC0415 - most agents ask no API server
 
