@@ -213,6 +213,20 @@ async def test_a_standing_connection_ends_after_its_request_when_the_authority_c
         assert (await call(agent, newer, "/v1/state"))[0] == 200
 
 
+async def test_a_handshake_that_began_under_a_former_authority_lets_nobody_in(tmp_path: Path, own: Authority) -> None:
+    """Its context is the former one, and a connection that stands is asked for no other certificate."""
+    async with running(tmp_path, **own.mutual("manager")) as agent:
+        reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+        former, _, outgoing = await almost_shaken(reader, writer, own.client(common_name="manager"))
+        write(own.authorities, trustme.CA().cert_pem.bytes())
+        await agent.service.reload()
+        former.write(REQUEST)
+        writer.write(outgoing.read())
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_a_session_of_a_former_authority_is_not_resumed(tmp_path: Path, own: Authority) -> None:
     async with running(tmp_path, **own.mutual("manager", mtls_min_version="1.2")) as agent:
         for oldest in (False, True):
@@ -326,16 +340,7 @@ async def test_a_request_in_the_same_segment_as_the_end_of_the_handshake_is_answ
     """Asyncio hands over data that came with the handshake before it says that there is a connection."""
     async with running(tmp_path, **shared.simple()) as agent:
         reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = shared.client().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-        while True:
-            try:
-                client.do_handshake()
-            except ssl.SSLWantReadError:
-                writer.write(outgoing.read())
-                incoming.write(await reader.read(65536))
-            else:
-                break
+        client, incoming, outgoing = await almost_shaken(reader, writer, shared.client())
         client.write(REQUEST)
         writer.write(outgoing.read())
         answer = b""
@@ -347,6 +352,22 @@ async def test_a_request_in_the_same_segment_as_the_end_of_the_handshake_is_answ
                 continue
         assert answer.startswith(b"HTTP/1.1 200")
         writer.close()
+
+
+async def almost_shaken(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: ssl.SSLContext
+) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+    """A handshake whose last words are not sent yet, with what comes in and what goes out."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = client.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    while True:
+        try:
+            one.do_handshake()
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65536))
+        else:
+            return one, incoming, outgoing
 
 
 async def test_a_caller_that_goes_right_after_the_handshake_leaves_nothing(tmp_path: Path, shared: Authority) -> None:

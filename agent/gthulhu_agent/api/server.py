@@ -124,7 +124,12 @@ class ApiServer:
             self._servers = [await loop.create_unix_server(self._accept, sock=listener.sockets[0], backlog=BACKLOG)]
 
     def renew(self) -> None:
-        """Close each connection, after the request that runs on it: the next one begins with a handshake."""
+        """Close each connection, after the request that runs on it: the next one begins with a handshake.
+
+        A handshake that runs would end by what held when it began, and its connection would stay: it is given up.
+        """
+        if self._handshakes is not None:
+            self._handshakes.stop()
         for connection in self._server.connections:
             if connection in self._serving.busy:
                 connection.close()
