@@ -127,7 +127,8 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 def ratio(plain: Sequence[float], ours: Sequence[float]) -> str:
     """How many times the plain way takes as long, of medians."""
-    return f"{statistics.median(plain) / statistics.median(ours):.1f}"
+    times = statistics.median(plain) / statistics.median(ours)
+    return f"{times:.1f}" if times >= 1 else f"{times:.2f}"
 
 
 def _part(text: str) -> str:
