@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import hmac
 import json
+import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from time import sleep
+from typing import Any, NoReturn
 
 import jwt
 import pytest
@@ -18,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from login_world import (
     AUDIENCE,
+    NODE,
     NOW,
     PrivateKey,
     Time,
@@ -36,10 +41,11 @@ from gthulhu_agent.callers import Access, Caller, NoLogin
 from gthulhu_agent.disk import Disk
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import SecretText
-from gthulhu_agent.tokens import Login, LoginFault, LoginRefused, TokenRequest, Ways, assertions, signingkey
+from gthulhu_agent.tokens import Login, LoginFault, LoginRefused, TokenRequest, Ways, assertions, issuing, signingkey
 from gthulhu_agent.tokens import published as publishing
 from gthulhu_agent.tokens.limits import Limits, Rate
 from gthulhu_agent.tokens.replay import Used
+from gthulhu_agent.tokens.signingkey import KeyPair
 from gthulhu_wire.refusals import Refusal
 
 
@@ -68,7 +74,7 @@ async def test_who_signs_an_assertion_gets_a_token_for_everything(
     manager_login: Login, client: str, key: PrivateKey
 ) -> None:
     token = await manager_login.token(TokenRequest(assertion=assertion(key, client)))
-    assert manager_login.verify(token.text) == Caller(client, Access.FULL, "token")
+    assert await manager_login.verify(token.text) == Caller(client, Access.FULL, "token")
     assert token.expires_at == NOW + 3600
 
 
@@ -249,9 +255,9 @@ async def test_x03_a_token_for_the_public_key_gives_the_decision_makers_api_alon
     one = login(Ways(public_key=True))
     pem = spki_pem(await one.public_key())
     token = await one.token(TokenRequest(public_key=pem))
-    assert one.verify(token.text) == Caller("unnamed", Access.LEGACY, "token")
+    assert await one.verify(token.text) == Caller("unnamed", Access.LEGACY, "token")
     named = await one.token(TokenRequest(public_key=f"\r\n{pem}", client_id="manager\n-client"))
-    assert one.verify(named.text) == Caller("manager-client", Access.LEGACY, "token")
+    assert await one.verify(named.text) == Caller("manager-client", Access.LEGACY, "token")
     one.close()
 
 
@@ -265,7 +271,7 @@ async def test_another_public_key_is_refused(offered: str) -> None:
 async def test_a_certificate_that_is_a_login_gives_a_token_for_everything_whatever_key_is_sent() -> None:
     one = login(Ways(is_client=lambda name: name == "gthulhu-manager"))
     token = await one.token(TokenRequest(public_key="whatever", certificate="gthulhu-manager"))
-    assert one.verify(token.text) == Caller("gthulhu-manager", Access.FULL, "token")
+    assert await one.verify(token.text) == Caller("gthulhu-manager", Access.FULL, "token")
     assert (await refused(one, TokenRequest(public_key="whatever", certificate="kubelet"))).why is LoginFault.OFF
     assert (await refused(one, TokenRequest(certificate="kubelet"))).why is LoginFault.NO_PROOF
     one.close()
@@ -275,7 +281,7 @@ async def test_without_tokens_nothing_is_given_or_taken() -> None:
     one, other = login(Ways(public_key=True)), login(Ways(public_key=True, enabled=False))
     token = await one.token(TokenRequest(public_key=spki_pem(await one.public_key())))
     assert (await refused(other, TokenRequest(public_key="x"))).why is LoginFault.OFF
-    assert isinstance(other.verify(token.text), NoLogin)
+    assert isinstance(await other.verify(token.text), NoLogin)
     one.close()
     other.close()
 
@@ -312,29 +318,46 @@ def forged(content: dict[str, Any], algorithm: str = "RS256", key: PrivateKey | 
         ({"sub": ""}, "sub is not a text"),
     ],
 )
-def test_x02_another_token_by_the_same_key_is_none_of_ours(content: dict[str, Any], told: str) -> None:
+async def test_x02_another_token_by_the_same_key_is_none_of_ours(content: dict[str, Any], told: str) -> None:
     """A user's token of Gthulhu's Manager, which has the same key by default, is a login at its Decision Makers."""
     one = login(Ways())
-    found = one.verify(forged(content))
+    found = await one.verify(forged(content))
     assert isinstance(found, NoLogin)
     assert (found.why, told in found.reason) == ("invalid", True)
-    assert one.verify(forged({})) == Caller("x", Access.FULL, "token")
+    assert await one.verify(forged({})) == Caller("x", Access.FULL, "token")
     assert one.tally.invalid == 1
+    one.close()
 
 
-def test_a_token_by_another_algorithm_or_key_is_invalid() -> None:
+async def test_a_token_by_another_algorithm_or_key_is_invalid() -> None:
     one = login(Ways())
     for text in (forged({}, "RS512"), forged({}, "PS256"), forged({}, "ES256", ec_key())):
-        found = one.verify(text)
+        found = await one.verify(text)
         assert isinstance(found, NoLogin)
         assert "signature is invalid" in found.reason
-    assert isinstance(one.verify(hmac_signed({"exp": NOW + 60}, spki_pem(pair().spki))), NoLogin)
+    assert isinstance(await one.verify(hmac_signed({"exp": NOW + 60}, spki_pem(pair().spki))), NoLogin)
+    one.close()
 
 
 @given(st.text(max_size=200))
 def test_no_text_makes_reading_a_token_fail(text: str) -> None:
-    one = login(Ways())
-    assert isinstance(one.verify(text), NoLogin)
+    assert isinstance(issuing.verify(text, pair(), node=NODE, now=NOW), NoLogin)
+
+
+async def test_one_key_is_made_whoever_asks_for_it_and_the_event_loop_goes_on_meanwhile() -> None:
+    """A token that was shown while the first login made the key had another made, in the event loop's own thread."""
+    makers: list[threading.Thread] = []
+
+    def make() -> KeyPair:
+        makers.append(threading.current_thread())
+        sleep(0.05)
+        return pair()
+
+    one = Login(node=NODE, ways=Ways(public_key=True), key=make, lifetime=60)
+    await asyncio.gather(one.public_key(), one.verify("x"), one.verify("y"), one.public_key())
+    one.close()
+    assert len(makers) == 1
+    assert makers[0] is not threading.current_thread()
 
 
 def test_tokens_outlive_a_restart_because_their_key_is_kept(tmp_path: Path) -> None:
@@ -351,6 +374,18 @@ def test_a_key_that_was_cut_off_is_made_anew_and_kept(tmp_path: Path) -> None:
     second = signingkey.own(tmp_path)
     assert second.spki != first.spki
     assert signingkey.own(tmp_path).spki == second.spki
+
+
+def test_a_key_that_cannot_be_read_for_a_moment_is_not_written_over(tmp_path: Path) -> None:
+    """With all descriptors in use a new key took the place of the one that every client's token was signed with."""
+
+    class Busy(Disk):
+        def reading(self, path: Path) -> NoReturn:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    first = signingkey.own(tmp_path)
+    assert signingkey.own(tmp_path, Busy()).spki != first.spki
+    assert signingkey.own(tmp_path).spki == first.spki
 
 
 class _Killed(BaseException):

@@ -49,7 +49,7 @@ async def test_the_keys_and_the_assertion_of_the_example_are_a_login(tmp_path: P
     signed = await asyncio.to_thread(in_folder, tmp_path, keys, program)
     one = login(Ways(clients=clients), time=Time(time.time()))
     token = await one.token(TokenRequest(assertion=signed))
-    assert one.verify(token.text) == Caller("manager", Access.FULL, "token")
+    assert await one.verify(token.text) == Caller("manager", Access.FULL, "token")
     told = re.findall(r"`([a-z_]+)`", PAGE.partition("Claims are")[2].partition("(`dm agent`")[0])
     assert sorted(told) == sorted(jwt.decode(token.text, options={"verify_signature": False}))
     one.close()

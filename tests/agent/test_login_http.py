@@ -259,16 +259,20 @@ def test_x01_the_agent_does_not_start_with_a_key_that_everybody_has(
         (Shown(["Bearer wrong"], "node-2"), "invalid"),
     ],
 )
-def test_what_is_wrong_with_a_login_is_one_of_three(shown: Shown, told: str) -> None:
-    found = Callers(secret=Secret(SECRET), clients=("manager",)).identify(shown)
+async def test_what_is_wrong_with_a_login_is_one_of_three(shown: Shown, told: str) -> None:
+    found = await Callers(secret=Secret(SECRET), clients=("manager",)).identify(shown)
     assert isinstance(found, NoLogin)
     assert found.why == told
 
 
-def test_the_strongest_of_what_is_shown_counts() -> None:
+async def test_the_strongest_of_what_is_shown_counts() -> None:
     legacy = Caller("scheduler", Access.LEGACY, "token")
-    callers = Callers(secret=Secret(SECRET), verify=lambda _text: legacy, clients=("manager",))
-    assert callers.identify(Shown(["Bearer x"], "manager")) == Caller("manager", Access.FULL, "certificate")
-    assert callers.identify(Shown([f"bearer  {SECRET.decode()} "])) == Caller("", Access.FULL, "secret")
-    assert callers.identify(Shown(["Bearer x"], "node-2")) == legacy
-    assert Callers(open_as="socket").identify(Shown(["Bearer x"])) == Caller("", Access.FULL, "socket")
+
+    async def verify(_text: str) -> Caller:
+        return legacy
+
+    callers = Callers(secret=Secret(SECRET), verify=verify, clients=("manager",))
+    assert await callers.identify(Shown(["Bearer x"], "manager")) == Caller("manager", Access.FULL, "certificate")
+    assert await callers.identify(Shown([f"bearer  {SECRET.decode()} "])) == Caller("", Access.FULL, "secret")
+    assert await callers.identify(Shown(["Bearer x"], "node-2")) == legacy
+    assert await Callers(open_as="socket").identify(Shown(["Bearer x"])) == Caller("", Access.FULL, "socket")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gthulhu_agent.agent import Refused
@@ -13,7 +13,7 @@ from gthulhu_wire.refusals import Refusal
 
 __all__ = ["Access", "Caller", "Callers", "NotLoggedIn", "Shown"]
 
-Verify = Callable[[str], Caller | NoLogin]
+Verify = Callable[[str], Awaitable[Caller | NoLogin]]
 
 
 class NotLoggedIn(Refused):
@@ -48,7 +48,7 @@ class Callers:
     verify: Verify | None = None
     clients: tuple[str, ...] = ()
 
-    def identify(self, shown: Shown) -> Caller | NoLogin:
+    async def identify(self, shown: Shown) -> Caller | NoLogin:
         """Who calls: the strongest of what was shown."""
         if self.open_as is not None:
             return Caller("", Access.FULL, self.open_as)
@@ -61,7 +61,7 @@ class Callers:
             return Caller("", Access.FULL, "secret")
         if self.verify is None:
             return NoLogin("invalid", "it is not the secret of this agent")
-        return self.verify(offered)
+        return await self.verify(offered)
 
 
 def _bearer(values: Sequence[str]) -> str | NoLogin:

@@ -121,7 +121,7 @@ class Serving:
         if request.method == "OPTIONS" and found.family.cors:
             return Answer(200, b"", headers=_PREFLIGHT)
         peer = _peer(request, self._guards.callers.clients)
-        caller = self._check_caller(request, found, peer)
+        caller = await self._check_caller(request, found, peer)
         route, handler = found.route, found.handler
         if route is None or handler is None:
             if found.allowed:
@@ -148,10 +148,10 @@ class Serving:
         if self._guards.check_host and not _is_loopback(request.headers.get("Host", "")):
             raise Refused(Refusal.FORBIDDEN, "the Host of this call is not this machine's loopback address")
 
-    def _check_caller(self, request: web.BaseRequest, found: _Found, peer: _Peer) -> Caller | None:
+    async def _check_caller(self, request: web.BaseRequest, found: _Found, peer: _Peer) -> Caller | None:
         wanted = found.family.unknown if found.route is None else found.route.access
         shown = Shown(request.headers.getall("Authorization", []), peer.certificate)
-        caller = self._guards.callers.identify(shown)
+        caller = await self._guards.callers.identify(shown)
         if isinstance(caller, Caller):
             if caller.access < wanted:
                 raise Refused(

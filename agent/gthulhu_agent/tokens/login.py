@@ -105,11 +105,14 @@ class Login:
         _log.info("issued a token", client=client, proof=proof, peer=request.peer, number=number)
         return Token(text, now + self._lifetime)
 
-    def verify(self, text: str) -> Caller | NoLogin:
+    async def verify(self, text: str) -> Caller | NoLogin:
         """Whose token ``text`` is, or why it does not hold."""
         if not self.ways.enabled:
             return NoLogin("invalid", "tokens are not taken here")
-        found = issuing.verify(text, self._keys(), node=self._node, now=self._clock.wall())
+        pair = self._pair
+        if pair is None:
+            pair = await self._in_thread(self._keys)
+        found = issuing.verify(text, pair, node=self._node, now=self._clock.wall())
         self.tally.invalid += isinstance(found, NoLogin)
         return found
 
@@ -174,6 +177,7 @@ class Login:
         return name or "unnamed"
 
     def _keys(self) -> KeyPair:
+        # In the thread alone: making a key takes long, and of two that were made at once one would be lost.
         if self._pair is None:
             self._pair = self._key()
         return self._pair

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,34 +63,49 @@ def configured(secret: SecretText) -> KeyPair:
 
 
 def own(folder: Path, disk: Disk | None = None) -> KeyPair:
-    """The key of the state folder, made where there is none, or none that can be read. Takes half a second then."""
+    """The key of the state folder, made where there is none, or none that is whole. Takes half a second then."""
     disk = disk or Disk()
     path = folder / NAME
-    with suppress(OSError):
-        with disk.reading(path) as stream:
-            text = stream.read(_MAX_FILE)
-        pair = _read(text, checked=False)
-        if pair is not None:
-            return pair
-        _log.error("the token key cannot be read, and a new one is made: tokens so far end", path=str(path))
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - only where tokens are in use
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - only where tokens are in use
-
-    private = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
     try:
-        _write(
-            disk,
-            path,
-            private.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
+        found = _stored(disk, path)
+    except OSError as error:
+        # It may be whole all the same, and stays as it is.
+        _log.error("the token key cannot be read: tokens end with this process", path=str(path), error=str(error))
+        return _made()
+    if found is not None:
+        return found
+    made = _made()
+    try:
+        _write(disk, path, made.private)
     except OSError as error:
         _log.error("the token key cannot be stored: tokens end with this process", path=str(path), error=str(error))
-    return _pair(private)
+    return made
 
 
-def _write(disk: Disk, path: Path, data: bytes) -> None:
+def _stored(disk: Disk, path: Path) -> KeyPair | None:
+    try:
+        with disk.reading(path) as stream:
+            text = stream.read(_MAX_FILE)
+    except FileNotFoundError:
+        return None
+    found = _read(text, checked=False)
+    if found is None:
+        _log.error("the token key is damaged, and a new one is made: tokens so far end", path=str(path))
+    return found
+
+
+def _made() -> KeyPair:
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - only where tokens are in use
+
+    return _pair(rsa.generate_private_key(public_exponent=65537, key_size=BITS))
+
+
+def _write(disk: Disk, path: Path, private: RSAPrivateKey) -> None:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - only where tokens are in use
+
+    data = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     unfinished = path.with_name(f"{NAME}.unfinished")
     disk.remove(unfinished)
     fd = disk.create(unfinished)
