@@ -33,6 +33,18 @@ def test_a_pattern_that_re2_does_not_take_is_named_and_harms_no_other(bad: str) 
     assert not patterns.matches("^db$", "web-1")
 
 
+@pytest.mark.parametrize("bad", [*BAD, HUGE])
+def test_patterns_that_come_after_a_bad_one_are_taken_into_its_set(bad: str) -> None:
+    """One that only compiling finds too large stayed in its set: the next patterns to come failed every pass."""
+    patterns = Patterns()
+    patterns.learn([bad, "^web"])
+    patterns.learn([bad, "^web", "^db$"])
+    with pytest.raises(PatternError):
+        patterns.number(bad)
+    assert patterns.matches("^web", "web-1")
+    assert patterns.matches("^db$", "db")
+
+
 def test_a_thousand_bad_patterns_leave_the_good_ones() -> None:
     patterns = Patterns()
     patterns.learn(pattern for number in range(1000) for pattern in (f"({number}", f"^good-{number}$"))

@@ -185,6 +185,7 @@ class _Set:
             middle = len(self.patterns) // 2
             self._halves = (_Set(self.patterns[:middle]), _Set(self.patterns[middle:]))
             self.errors |= self._halves[0].errors | self._halves[1].errors
+            self.patterns = [numbered for numbered in self.patterns if numbered[0] not in self.errors]
             return
         # Alone it may still be taken: a single pattern has a slower way for what is too large for an automaton.
         ((number, pattern),) = self.patterns
