@@ -20,9 +20,11 @@ from gthulhu_wire.intents import CommandOn, Schedule
 BAD = ("(", "(?=x)", "\\1", "a{1001}", "x" * 513, "\ud800")
 HUGE = "((((a{90}){90}){90}){90})"
 """Well-formed, and too large for any automaton."""
+WIDE = r"\pL{1000}"
+"""Too large as well, which no set says of it before it is compiled."""
 
 
-@pytest.mark.parametrize("bad", [*BAD, HUGE])
+@pytest.mark.parametrize("bad", [*BAD, HUGE, WIDE])
 def test_a_pattern_that_re2_does_not_take_is_named_and_harms_no_other(bad: str) -> None:
     patterns = Patterns()
     patterns.learn(["^web", bad, "^db$"])
@@ -33,7 +35,7 @@ def test_a_pattern_that_re2_does_not_take_is_named_and_harms_no_other(bad: str) 
     assert not patterns.matches("^db$", "web-1")
 
 
-@pytest.mark.parametrize("bad", [*BAD, HUGE])
+@pytest.mark.parametrize("bad", [*BAD, HUGE, WIDE])
 def test_patterns_that_come_after_a_bad_one_are_taken_into_its_set(bad: str) -> None:
     """One that only compiling finds too large stayed in its set: the next patterns to come failed every pass."""
     patterns = Patterns()
