@@ -39,6 +39,7 @@ from login_world import (
 
 from gthulhu_agent.callers import Access, Caller, NoLogin
 from gthulhu_agent.disk import Disk
+from gthulhu_agent.engine import Clock
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import SecretText
 from gthulhu_agent.tokens import Login, LoginFault, LoginRefused, TokenRequest, Ways, assertions, issuing, signingkey
@@ -193,6 +194,24 @@ async def test_an_assertion_that_was_used_before_a_restart_is_refused_after_it(c
     answer = await refused(second, TokenRequest(assertion=text))
     assert "before this agent started" in str(answer)
     second.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "signed", "taken"), [(3600, 0, True), (3600, -10, False), (-1e9, 0, True), (-1e9, -10, False)]
+)
+async def test_a_clock_that_is_set_right_after_the_start_changes_nothing(
+    clients: Path, wrong: float, signed: float, taken: bool
+) -> None:
+    """It had been ahead: all logins were refused for as long. It had been behind: those before the start were taken."""
+    wall, up = NOW - 5 + wrong, 0.0
+    one = Login(node=NODE, ways=Ways(clients=clients), key=pair, lifetime=60, clock=Clock(lambda: wall, lambda: up))
+    wall, up = NOW, 5.0
+    request = TokenRequest(assertion=assertion(ec_key(), now=NOW + signed))
+    if taken:
+        assert (await one.token(request)).expires_at == NOW + 60
+    else:
+        assert "before this agent started" in str(await refused(one, request))
+    one.close()
 
 
 async def test_an_assertion_is_remembered_as_long_as_it_would_be_taken(clients: Path) -> None:
@@ -522,6 +541,18 @@ def test_numbers_are_forgotten_when_they_end_and_never_to_make_room() -> None:
     assert not used.take("a", "1", 10.0)
     assert not used.full(10.0)
     assert used.take("a", "1", 30.0)
+
+
+async def test_a_clock_that_is_set_back_makes_no_used_assertion_good_again(clients: Path) -> None:
+    time = Time()
+    one = login(Ways(clients=clients), time=time)
+    text = assertion(ec_key())
+    await one.token(TokenRequest(assertion=text))
+    time.now += 100
+    await one.token(TokenRequest(assertion=assertion(ec_key(), number="2", now=time.now)))
+    time.now -= 50
+    assert (await refused(one, TokenRequest(assertion=text))).why is LoginFault.REPLAYED
+    one.close()
 
 
 async def test_when_no_more_numbers_can_be_remembered_no_more_assertions_are_taken(

@@ -77,7 +77,8 @@ class Login:
         self._limits = limits or Limits()
         self._number = number
         self._used = Used()
-        self._since = self._clock.now
+        self._began = self._clock.now
+        self._ahead = self._clock.wall() - self._clock.monotonic()
         self._thread: ThreadPoolExecutor | None = None
 
     async def token(self, request: TokenRequest) -> Token:
@@ -142,12 +143,12 @@ class Login:
         clients = self.ways.clients
         if clients is None:
             raise LoginRefused(LoginFault.OFF, "assertions are not taken here", "token.clients is the setting")
-        now = self._clock.wall()
+        now, since = self._clock.wall(), self._since()
         if self._used.full(now):
             raise LoginRefused(LoginFault.TOO_MANY, "too many logins are remembered", "try again in a few minutes")
         try:
             found = await self._in_thread(
-                lambda: assertions.read(text, clients=clients, node=self._node, now=now, since=self._since)
+                lambda: assertions.read(text, clients=clients, node=self._node, now=now, since=since)
             )
         except BadClaims as error:
             raise LoginRefused(LoginFault.BAD_ASSERTION, f"the assertion does not hold: {error}") from error
@@ -161,6 +162,10 @@ class Login:
         if not self._used.take(found.client, found.number, found.until):
             raise LoginRefused(LoginFault.REPLAYED, "the assertion was used before", "sign a new one for each login")
         return found.client
+
+    def _since(self) -> int:
+        """When this process began, by the clock as it goes now: many a node's is set right only after the start."""
+        return self._began + round(self._clock.wall() - self._clock.monotonic() - self._ahead)
 
     async def _by_public_key(self, request: TokenRequest, offered: str) -> str:
         if not self.ways.public_key:
