@@ -127,13 +127,14 @@ static __always_inline struct nearest try_lookup_watch(struct cgroup *cgrp)
 	return found;
 }
 
-static __always_inline void tell(__u32 kind, __u32 tgid, __u32 tid, __u64 cgroup, __u64 parent)
+/* Whether there was room for it. */
+static __always_inline bool tell(__u32 kind, __u32 tgid, __u32 tid, __u64 cgroup, __u64 parent)
 {
 	struct tracer_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
 		count(TRACER_LOST);
-		return;
+		return false;
 	}
 	event->kind = kind;
 	event->tgid = tgid;
@@ -142,6 +143,7 @@ static __always_inline void tell(__u32 kind, __u32 tgid, __u32 tid, __u64 cgroup
 	event->cgroup = cgroup;
 	event->parent = parent;
 	bpf_ringbuf_submit(event, 0);
+	return true;
 }
 
 /*
@@ -154,6 +156,7 @@ static __always_inline bool spend(struct nearest *at)
 {
 	struct tracer_watch *watch = at->watch;
 	__u64 now = bpf_ktime_get_ns();
+	__u64 window;
 
 	if (now - watch->window_ns >= window_length_ns) {
 		watch->window_ns = now;
@@ -164,10 +167,10 @@ static __always_inline bool spend(struct nearest *at)
 		return true;
 	}
 	count(TRACER_HELD_BACK);
-	if (watch->crowded_ns != watch->window_ns) {
-		watch->crowded_ns = watch->window_ns;
-		tell(TRACER_CROWDED, 0, 0, at->id, 0);
-	}
+	window = watch->window_ns;
+	/* Noted only where it was told: a reader that empties a full buffer is told by the next one. */
+	if (watch->crowded_ns != window && tell(TRACER_CROWDED, 0, 0, at->id, 0))
+		watch->crowded_ns = window;
 	return false;
 }
 

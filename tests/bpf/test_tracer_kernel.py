@@ -291,6 +291,23 @@ def test_what_finds_the_buffer_full_is_counted_and_told(cgroups: Cgroups) -> Non
         tracer.close()
 
 
+def test_that_a_cgroup_is_crowded_is_told_when_there_is_room_again(cgroups: Cgroups) -> None:
+    """The word found the buffer full and counted as said: what the cgroup did in the rest of the window was missed."""
+    tracer = opened(Budget(events=7000, window=60))
+    try:
+        tracer.watch({number(cgroups.top): Watch.THREADS})
+        child = cgroups.run(cgroups.top, RENAMES, "7100")
+        go(child)
+        line(child)
+        assert tracer.tally().held_back == 1 + 7100 - 7000
+        while not silent(tracer):
+            assert Kind.CROWDED not in [event.kind for event in tracer.read().events]
+        go(child)
+        assert hear(tracer, bool) == [Event(Kind.CROWDED, cgroup=number(cgroups.top))]
+    finally:
+        tracer.close()
+
+
 def test_one_read_is_bounded_and_the_rest_stays_readable(cgroups: Cgroups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gthulhu_agent.discovery.events.tracer._MOST", 7)
     tracer = opened(Budget(events=1000, window=60))
