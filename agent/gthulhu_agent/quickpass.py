@@ -148,13 +148,8 @@ class QuickPasses:
 
     def watch(self, watched: Mapping[int, Watch], pids: frozenset[int]) -> None:
         """After a whole pass: hear of these cgroups; ``pids`` are the processes that intents reach."""
-        former, self._watched, self._known = self._watched, watched, pids
-        if self._closed:
-            return
-        try:
-            self.events.watch(watched)
-        except AgentError as error:
-            self._give_up(error)
+        former, self._known = self._watched, pids
+        if self._closed or not self._hear_of(watched):
             return
         added = watched.keys() - former.keys()
         if not self.events.precise or not added:
@@ -191,6 +186,15 @@ class QuickPasses:
             return
         self._take(batch)
 
+    def _hear_of(self, watched: Mapping[int, Watch]) -> bool:
+        self._watched = watched
+        try:
+            self.events.watch(watched)
+        except AgentError as error:
+            self._give_up(error)
+            return False
+        return True
+
     def _give_up(self, error: Exception) -> None:
         _log.error("events are heard no more", exc_info=error)
         self.close()
@@ -219,11 +223,10 @@ class QuickPasses:
         duty.charge(quick.cpu)
         self.tally.passes += 1
         self.tally.hastened += quick.hastened
-        if quick.made and not self._closed:
-            # From now on their threads are told of; what began in them until now is looked for once more.
-            self._watched = {**self._watched, **dict.fromkeys(quick.made, Watch.THREADS | Watch.CGROUPS)}
-            self.events.watch(self._watched)
-            self._heard.look_at(dict.fromkeys(quick.made, 0))
+        made = dict.fromkeys(quick.made, Watch.THREADS | Watch.CGROUPS)
+        # From now on their threads are told of; what began in them until now is looked for once more.
+        if made and not self._closed and self._hear_of({**self._watched, **made}):
+            self._heard.look_at(dict.fromkeys(made, 0))
         if quick.unsure:
             self._engine.stir(soon=True)
         elif quick.found:

@@ -21,6 +21,7 @@ from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Applied
 from gthulhu_agent.engine import Clock, Engine
+from gthulhu_agent.errors import BpfError
 from gthulhu_agent.state import ConditionKind, Conditions, Held
 
 RARELY = 3600.0
@@ -302,6 +303,28 @@ async def test_events_that_fail_leave_scans_and_say_so(tmp_path: Path) -> None:
         assert here.engine.events is None
         here.host.run(101, "worker", WEB)
         await here.until(lambda: 101 in _pids(here.engine))
+
+
+async def test_a_new_pod_that_cannot_be_watched_leaves_scans_and_says_so(tmp_path: Path) -> None:
+    """Its error ended the hearing without a word, and the agent relied on what it heard no more."""
+    new = "40da609e-3d5c-4c1a-9d0f-aa11bcc5becc"
+    pod = f"/kubepods/burstable/pod{new}"
+
+    class Full(FakeEvents):
+        def watch(self, cgroups: Mapping[int, Watch]) -> None:
+            """There is no room for one more."""
+            if number(pod) in cgroups:
+                raise BpfError("watching 2 cgroups: Argument list too long")
+            super().watch(cgroups)
+
+    async with world(tmp_path, intent("web", pod=UID), intent("new", pod=new), interval=0.05) as here:
+        host, number = here.host, here.number
+        host.cgroup(host.mounts[0], pod)
+        here.events.__class__ = Full
+        here.events.tell(Event(Kind.CGROUP_MADE, cgroup=number(pod), parent=number("/kubepods/burstable")))
+        await here.until(lambda: ConditionKind.EVENTS_UNAVAILABLE in here.conditions)
+        host.run(300, "app", f"{pod}/{'c3' * 32}")
+        await here.until(lambda: 300 in _pids(here.engine))
 
 
 async def test_a_quick_pass_that_fails_brings_a_whole_one(tmp_path: Path) -> None:
