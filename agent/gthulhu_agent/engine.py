@@ -32,6 +32,8 @@ from gthulhu_agent.state import ConditionKind, Conditions, Held
 from gthulhu_wire.intents import Terms
 
 _LONGEST_WAIT = 60.0
+_DOUBLINGS = 16
+"""Of the rest after a failed pass; a thousand make a number that no float holds."""
 _DUTY = 19
 """A pass that took t is followed by at least 19 t of rest: the loop never takes more than a twentieth of one CPU."""
 _DUTY_BESIDE_EVENTS = 49
@@ -429,7 +431,7 @@ class Engine:
 
     def _rest(self) -> float:
         if self._failed_in_a_row:
-            return min(_LONGEST_WAIT, self._interval * 2.0**self._failed_in_a_row)
+            return min(_LONGEST_WAIT, self._interval * 2.0 ** min(self._failed_in_a_row, _DOUBLINGS))
         seconds = 0.0 if self.last is None else self.last.seconds
         if self._quick is not None:
             rest = max(self._interval, _RARELY, min(_MOST_RARELY, _IDLE_DUTY * seconds))

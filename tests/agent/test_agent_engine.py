@@ -79,6 +79,22 @@ async def test_an_intent_ends_by_itself_without_a_scan_falling_due(tmp_path: Pat
         assert {row["policy"]["name"]: row["expired"] for row in rows} == {"web": True, "other": False}
 
 
+async def test_a_thousand_passes_that_fail_one_after_the_other_do_not_end_the_agent(tmp_path: Path) -> None:
+    """The rest after so many of them was a number too large for a float, which ended the loop and the process."""
+    scanner = FakeScanner(error=OSError(errno.EIO, os.strerror(errno.EIO)))
+    async with running(tmp_path, scanner=scanner, scan_interval=RARELY) as agent:
+        engine = agent.service.engine
+        for _ in range(1100):
+            await engine.pass_once()
+        for error in (scanner.error, None):
+            scanner.error = error
+            scans = scanner.scans
+            engine.hold(engine.held)
+            while scanner.scans == scans:  # noqa: ASYNC110 - the loop tells nobody
+                await asyncio.sleep(0.002)
+        await agent.until("/v1/state", lambda state: not kinds(state))
+
+
 async def test_an_end_that_passed_while_the_agent_was_down_is_not_enforced_again(tmp_path: Path) -> None:
     async with running(tmp_path, clock=Time(1_800_000_000).clock()) as agent:
         await agent.put(desired(1, intent("web", ends_at=1_800_000_100)))
