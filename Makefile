@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest --timeout 300
 
 .PHONY: help setup bpf demo check test test-fast test-nightly fuzz schemas \
-	contract bench-plan bench-fanout bench-eevdf bench-discovery bench-agent clean
+	contract bench-plan bench-fanout bench-eevdf bench-discovery bench-agent bench-arrivals bench-patterns clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -65,6 +65,12 @@ bench-agent: setup ## what the agent costs its node, beside the server that one 
 
 bench-discovery: setup ## finding 10,000 processes, beside a walk over /proc
 	$(BIN)/python benchmarks/discovery.py $(BENCH)
+
+bench-arrivals: setup ## from a process's exec to its schedule, by each way of hearing, beside a loop over /proc
+	$(BIN)/python benchmarks/arrivals.py $(BENCH)
+
+bench-patterns: setup ## 100,000 different patterns, tried together and one by one
+	$(BIN)/python benchmarks/patterns.py $(BENCH)
 
 API ?= dm
 contract: ## tables of requests and answers against URL=… [API=dm|bss] [PUBLIC_KEY=FILE|TOKEN=…] [ARGS=…]

@@ -21,7 +21,8 @@ _AT_ONCE = 256
 _URGENT = frozenset({Kind.EXEC, Kind.RENAME, Kind.MOVED})
 URGENT_SHARE, CROWD_SHARE, FORK_SHARE = 0.015, 0.01, 0.005
 """CPU seconds per second; with whole passes, which take a fiftieth then, a twentieth of one CPU in all."""
-_BURST = 0.2
+_BURST, _STORM_BURST = 0.2, 0.05
+"""CPU seconds at once; of storms less, which are not over soon and have a whole pass to follow them."""
 
 
 @dataclass(slots=True)
@@ -46,8 +47,8 @@ class Heard:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._urgent = _Pending(Duty(URGENT_SHARE, _BURST, monotonic))
-        self._crowds = _Pending(Duty(CROWD_SHARE, _BURST, monotonic))
-        self._forks = _Pending(Duty(FORK_SHARE, _BURST, monotonic))
+        self._crowds = _Pending(Duty(CROWD_SHARE, _STORM_BURST, monotonic))
+        self._forks = _Pending(Duty(FORK_SHARE, _STORM_BURST, monotonic))
         self._order = (self._urgent, self._crowds, self._forks)
         self._whole = False
         self.left_out = 0

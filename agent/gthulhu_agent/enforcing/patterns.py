@@ -1,8 +1,7 @@
 """RE2, and the only module that knows it: linear time, bounded memory, the language of Go's regexp.
 
 A node's patterns are tried together: each text goes once through a few automata that hold thousands of patterns each
-(RE2's sets), so that cost does not grow with the number of patterns, and 100,000 of them take tens of megabytes where
-as many single automata would take a gigabyte.
+(RE2's sets), so that cost hardly grows with the number of patterns (benchmarks/patterns.py).
 
 Three things about RE2's sets are not in its manual. A set whose automaton does not fit into its memory does not
 compile, and one that was not compiled brings the process down when it is asked: such a set is halved until its parts
@@ -25,7 +24,7 @@ _SET_MEMORY = 4 << 20
 _SINGLE_MEMORY = 8 << 20
 """The same of a pattern that no set holds (RE2's default): so much that whatever was taken as a set is taken."""
 _SET_SIZE = 2000
-"""Patterns of one set; with its memory measured (benchmarks/patterns.py) to be where hardly any set is halved."""
+"""Patterns of one set; so many that with this memory hardly any set is halved."""
 _MAX_TEXTS = 16_384
 _MAX_MATCHES = 1 << 20
 """Numbers of patterns that are kept over all texts: some 40 MB when everything matches everything."""
