@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 from requirement import missing
 from traced_cgroups import Cgroups, go, hear, lose, number, silent
 
 from gthulhu_agent.bpf.object import object_file
+from gthulhu_agent.discovery.events import connector
+from gthulhu_agent.discovery.events import tracer as tracing
+from gthulhu_agent.discovery.events.choose import open_way
 from gthulhu_agent.discovery.events.event import Event, Kind, Watch
 from gthulhu_agent.discovery.events.tracer import Budget, Tracer, hierarchy_id
 from gthulhu_agent.discovery.layout import Layout, LayoutKind, find_layout
-from gthulhu_agent.errors import BpfError
+from gthulhu_agent.errors import AgentError, BpfError
 
 pytestmark = pytest.mark.kernel
 
@@ -374,6 +381,19 @@ def test_closing_gives_everything_back() -> None:
     tracer.close()
     tracer.close()
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(("way", "module"), [("bpf", tracing), ("connector", connector)])
+def test_a_way_of_hearing_that_breaks_off_half_open_leaves_no_descriptor(
+    way: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(Budget()).close()
+    monkeypatch.setattr(module, "Alarm", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+    gc.collect()
+    before = descriptors()
+    with pytest.raises(AgentError, match="Too many open files") as broken:
+        open_way(way, find_layout())
+    assert descriptors() == before, broken  # what the error holds has let go already
 
 
 def test_hierarchies_have_the_number_of_the_cpu_controller(tmp_path: Path) -> None:

@@ -74,14 +74,18 @@ class Connector:
         self._lost = 0
         self._since = clock()
         self._used = 0
-        self._socket: socket.socket | None = self._subscribe()
-        try:
-            self._alarm = Alarm()
-            self._epoll = select.epoll()
-            self._epoll.register(self._socket.fileno(), select.EPOLLIN)
-            self._epoll.register(self._alarm.fileno(), select.EPOLLIN)
-        except OSError as error:
-            raise EventsError(f"the process connector: {error.strerror}") from error
+        with contextlib.ExitStack() as opened:
+            self._socket: socket.socket | None = self._subscribe()
+            opened.callback(self._end)
+            try:
+                self._alarm = Alarm()
+                opened.callback(self._alarm.close)
+                self._epoll = opened.enter_context(select.epoll())
+                self._epoll.register(self._socket.fileno(), select.EPOLLIN)
+                self._epoll.register(self._alarm.fileno(), select.EPOLLIN)
+            except OSError as error:
+                raise EventsError(f"the process connector: {error.strerror}") from error
+            self._opened = opened.pop_all()
 
     def fileno(self) -> int:
         """Readable while events are there, and when a pause is over."""
@@ -125,9 +129,7 @@ class Connector:
 
     def close(self) -> None:
         """End the subscription."""
-        self._end()
-        self._epoll.close()
-        self._alarm.close()
+        self._opened.close()
 
     def _hang_up(self) -> None:
         if self._socket is not None:

@@ -7,6 +7,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -79,35 +80,28 @@ class Tracer:
         self._told: Counter[Kind] = Counter()
         self._lost = 0
         self._watched: dict[int, Watch] = {}
-        self._object = BpfObject(library, "tracer")
-        try:
-            self._object.tune(
+        with ExitStack() as opened:
+            programs = opened.enter_context(BpfObject(library, "tracer"))
+            programs.tune(
                 {
                     "hierarchy_id": number,
                     "window_budget": budget.events,
                     "window_length_ns": int(budget.window * 1e9),
                 }
             )
-            self._object.load()
-            self._map = self._object.map("watched")
-            self._counters = PerCpuCounters(library, self._object.map("counters"))
-            self._open(library)
-        except BaseException:
-            self._object.close()
-            raise
-
-    def _open(self, library: Libbpf) -> None:
-        with library.doing("reading events"):
-            self._ring = RingBuffer(library, self._object.map("events"), RECORD.size)
-            self._alarm = Alarm()
-            self._epoll = select.epoll()
-            self._epoll.register(self._ring.fileno(), select.EPOLLIN)
-            self._epoll.register(self._alarm.fileno(), select.EPOLLIN)
-        try:
-            self._object.attach()
-        except BpfError:
-            self._close_descriptors()
-            raise
+            programs.load()
+            self._map = programs.map("watched")
+            self._counters = PerCpuCounters(library, programs.map("counters"))
+            with library.doing("reading events"):
+                self._ring = RingBuffer(library, programs.map("events"), RECORD.size)
+                opened.callback(self._ring.close)
+                self._alarm = Alarm()
+                opened.callback(self._alarm.close)
+                self._epoll = opened.enter_context(select.epoll())
+                self._epoll.register(self._ring.fileno(), select.EPOLLIN)
+                self._epoll.register(self._alarm.fileno(), select.EPOLLIN)
+            programs.attach()
+            self._opened = opened.pop_all()
 
     def fileno(self) -> int:
         """Readable while records are there, and when a crowded window is over."""
@@ -158,13 +152,7 @@ class Tracer:
 
     def close(self) -> None:
         """Take the programs out of the kernel."""
-        self._close_descriptors()
-        self._object.close()
-
-    def _close_descriptors(self) -> None:
-        self._epoll.close()
-        self._alarm.close()
-        self._ring.close()
+        self._opened.close()
 
     def _set_alarm(self, now: float) -> None:
         if (due := self._crowds.next()) is None:
