@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from agent_harness import Harness
+from cryptography.hazmat.primitives import serialization
 
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot, TaskId, Thread
 
@@ -110,3 +111,9 @@ def pods_of(number: int, threads: int) -> Iterator[Group]:
     for at in range(number):
         pid = next(tids)
         yield pod(f"uid-{at}", process(pid, "app", *((next(tids), "worker") for _ in range(threads - 1))))
+
+
+async def public_key(agent: Harness) -> str:
+    """The agent's public key as PEM, which is all that a login by it shows."""
+    key = serialization.load_der_public_key(await agent.service.edge.admission.login.public_key())
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from agent_harness import FakeScanner, Harness, running, snapshot
-from cryptography.hazmat.primitives import serialization
+from decision_maker_client import public_key
 from tls_world import Authority, write
 
 from contract.__main__ import main
@@ -43,15 +43,6 @@ def broken(found: list[Outcome]) -> list[tuple[str, tuple[str, ...]]]:
 def left_out(found: list[Outcome]) -> set[str]:
     """What steps were left out for."""
     return {name for one in found if one.verdict is Verdict.LEFT_OUT for name in one.step.needs}
-
-
-async def public_key(agent: Harness) -> str:
-    """The agent's public key, as Gthulhu's clients have it in a file."""
-    der = await agent.service.edge.admission.login.public_key()
-    pem = serialization.load_der_public_key(der).public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return pem.decode()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from agent_harness import FakeKernel, FakeScanner, Harness, desired, intent, running, snapshot
+from agent_harness import SECRET, FakeKernel, FakeScanner, Harness, desired, intent, running, snapshot
 from api_server import ApiServer, pod, serving
+from decision_maker_client import public_key
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod, Snapshot
 from gthulhu_agent.disk import Disk
@@ -231,6 +232,20 @@ async def test_a_node_of_another_owner_refuses_strategies_unless_they_adopt_it(t
         assert (await agent.put(desired(9), query="?adopt=true"))[0] == 200
         assert await strategy_states(agent) == []
         assert await listed(agent) == {}
+
+
+async def test_x02_a_login_that_proves_nothing_adopts_no_node_by_strategies(tmp_path: Path) -> None:
+    async with running(tmp_path, secret=SECRET, compat_public_key_login=True, listen=LISTEN) as agent:
+        await agent.put(desired(1, intent("ours", pod="a")))
+        login = {"public_key": await public_key(agent)}
+        async with agent.session.post(f"{agent.url}/api/v1/auth/token", json=login) as answer:
+            bearer = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+        async with agent.session.post(
+            f"{agent.url}{PATH}?adopt=true", json={"strategies": []}, headers=bearer
+        ) as answer:
+            assert answer.status == 403
+            assert (await answer.json())["success"] is False
+        assert agent.service.agent.held.owner == "main"
 
 
 class FailingDisk(Disk):

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from agent_harness import SECRET, FakeScanner, desired, running
 from agent_harness import intent as ours
-from cryptography.hazmat.primitives import serialization
-from decision_maker_client import Client, host, intent, node, pod, pods_of, process
+from decision_maker_client import Client, host, intent, node, pod, pods_of, process, public_key
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod
 from gthulhu_agent.settings import Listen
@@ -384,11 +383,7 @@ async def test_x02_a_login_that_proves_nothing_adopts_no_node(tmp_path: Path) ->
 
 async def legacy_token(client: Client) -> str:
     """A token for the agent's public key, as Gthulhu's clients get theirs."""
-    der = await client.agent.service.edge.admission.login.public_key()
-    pem = serialization.load_der_public_key(der).public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    answer = await client.call("POST", "/api/v1/auth/token", {"public_key": pem.decode()})
+    answer = await client.call("POST", "/api/v1/auth/token", {"public_key": await public_key(client.agent)})
     assert answer.status == 200, answer.raw
     return str(answer.body["data"]["token"])
 

@@ -5,11 +5,13 @@ Where its versions differ, this is the newest (November 2025); docs/bss.md has w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.api import go_json
+from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import STATUS, Answer, of_rows
 from gthulhu_agent.api.bodies import SET_LIMIT
 from gthulhu_agent.api.callers import NotLoggedIn
@@ -79,6 +81,8 @@ class Bss:
         self._listed: tuple[tuple[ThreadStrategy, ...], tuple[ReceivedStrategy, ...]] | None = None
         self._hits = 0
         self._misses = 0
+        # One at a time: reading a 32 MiB body takes ten times its size of memory.
+        self._reading = asyncio.Lock()
 
     async def get_root(self, _call: Call) -> Answer:
         """Who this is. Upstream makes it of a map, whose keys Go sorts."""
@@ -152,15 +156,12 @@ class Bss:
 
     async def post_strategies(self, call: Call) -> Answer:
         """Take strategies in place of all former ones; none takes them away."""
-        try:
-            read = go_json.read(call.body, _STRATEGIES)
-        except go_json.Unreadable as error:
-            return _no(Refusal.BAD_REQUEST, f"Invalid request payload: {error}")
-        call.body.clear()
-        rows = read.get("strategies", [])
-        assert isinstance(rows, list)  # noqa: S101 - that is what _STRATEGIES reads
-        strategies = tuple(_strategy(row) for row in rows)
-        await self._decisions.replace_strategies(strategies, adopt=call.query.get("adopt") == "true")
+        async with self._reading:
+            try:
+                strategies = await asyncio.to_thread(_read_strategies, call.body)
+            except go_json.Unreadable as error:
+                return _no(Refusal.BAD_REQUEST, f"Invalid request payload: {error}")
+        await self._decisions.replace_strategies(strategies, adopt=adopts(call))
         return _json(self._yes("Scheduling strategies saved successfully"))
 
     def _yes(self, message: str) -> dict[str, object]:
@@ -207,6 +208,14 @@ def _json(value: object, status: int = 200) -> Answer:
 def _no(code: Refusal, text: str) -> Answer:
     headers = {"Retry-After": "1"} if code in (Refusal.BUSY, Refusal.TOO_MANY) else {}
     return Answer(STATUS[code], go_json.encode({"success": False, "error": text}), headers=headers)
+
+
+def _read_strategies(body: bytearray) -> tuple[ReceivedStrategy, ...]:
+    read = go_json.read(body, _STRATEGIES)
+    body.clear()
+    rows = read.get("strategies", [])
+    assert isinstance(rows, list)  # noqa: S101 - that is what _STRATEGIES reads
+    return tuple(_strategy(row) for row in rows)
 
 
 def _strategy(read: Mapping[str, object]) -> ReceivedStrategy:

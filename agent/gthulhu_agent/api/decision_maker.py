@@ -9,6 +9,7 @@ from typing import TypeVar
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.api import decision_maker_answers as answers
 from gthulhu_agent.api import decision_maker_bodies as bodies
+from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.bodies import LIMIT, SET_LIMIT
 from gthulhu_agent.api.calls import Call, Family, Route
@@ -113,7 +114,7 @@ class _Handlers:
         async with self._reading:
             intents = await asyncio.to_thread(_read, bodies.read_intents, call.body)
         try:
-            await self._dm.replace_intents(intents, self._dialect, adopt=_adopts(call))
+            await self._dm.replace_intents(intents, self._dialect, adopt=adopts(call))
         except Refused as refused:
             raise _failed("Failed to process intents", refused) from refused
         return answers.success(self._now)
@@ -126,7 +127,7 @@ class _Handlers:
             (None, "Failed to delete all intents") if said.everything else (said.name, "Failed to delete intent")
         )
         try:
-            await self._dm.delete_intents(pod_id, said.narrowing, adopt=_adopts(call))
+            await self._dm.delete_intents(pod_id, said.narrowing, adopt=adopts(call))
         except Refused as refused:
             raise _failed(words, refused) from refused
         return answers.success(self._now)
@@ -145,7 +146,7 @@ class _Handlers:
         async with self._reading:
             intents = await asyncio.to_thread(_read, bodies.read_node_intents, call.body)
         try:
-            await self._dm.replace_node_intents(intents, self._dialect, adopt=_adopts(call))
+            await self._dm.replace_node_intents(intents, self._dialect, adopt=adopts(call))
         except Refused as refused:
             raise _failed("Failed to process node policies", refused) from refused
         return answers.success(self._now)
@@ -155,7 +156,7 @@ class _Handlers:
         if not said.everything and not said.name:
             raise NotFit("policyId is required when 'all' is false")
         try:
-            await self._dm.delete_node_intents(None if said.everything else said.name, adopt=_adopts(call))
+            await self._dm.delete_node_intents(None if said.everything else said.name, adopt=adopts(call))
         except Refused as refused:
             raise _failed("Failed to delete node policy", refused) from refused
         return answers.success(self._now)
@@ -200,13 +201,6 @@ def _read(reader: Callable[[bytearray], _T], body: bytearray) -> _T:
         return reader(body)
     except Unreadable as error:
         raise NotFit(answers.BAD_BODY, str(error)) from error
-
-
-def _adopts(call: Call) -> bool:
-    adopts = call.query.get("adopt") == "true"
-    if adopts and not call.trusted:
-        raise Refused(Refusal.FORBIDDEN, "this login proves no possession of a key, and cannot adopt a node")
-    return adopts
 
 
 def _failed(words: str, refused: Refused) -> Refused:
