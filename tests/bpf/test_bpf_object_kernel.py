@@ -20,7 +20,7 @@ from requirement import missing
 
 from gthulhu_agent.bpf import object as objects
 from gthulhu_agent.bpf.libbpf import Libbpf
-from gthulhu_agent.bpf.maps import PerCpuCounters
+from gthulhu_agent.bpf.maps import PerCpuCounters, RingBuffer
 from gthulhu_agent.bpf.object import BpfObject, object_file
 from gthulhu_agent.discovery.events.event import Watch
 from gthulhu_agent.discovery.events.tracer import WATCH, Tracer
@@ -73,6 +73,18 @@ def test_counters_begin_at_nothing_and_other_indices_are_refused(tracer: BpfObje
     assert counters.total(0) == 0
     with pytest.raises(OSError, match="No such file"):
         counters.total(7)
+
+
+def test_what_is_closed_says_so_and_does_not_end_the_process(tracer: BpfObject) -> None:
+    tracer.load()
+    ring = RingBuffer(Libbpf(), tracer.map("events"), 32)
+    ring.close()
+    tracer.close()
+    for call in (lambda: ring.read(1), ring.fileno, tracer.load, tracer.attach, lambda: tracer.map("events")):
+        with pytest.raises(ValueError, match="closed"):
+            call()
+    with pytest.raises(ValueError, match="closed"):
+        tracer.tune({"hierarchy_id": 0})
 
 
 FAR = 1 << 60

@@ -113,7 +113,7 @@ class RingBuffer:
 
     def fileno(self) -> int:
         """An epoll descriptor that is readable while records are there."""
-        return int(self._call.ring_buffer__epoll_fd(self._ring))
+        return int(self._call.ring_buffer__epoll_fd(self._open))
 
     def read(self, at_most: int) -> bytes:
         """Records one after another, and no more than ``at_most`` of them.
@@ -123,7 +123,7 @@ class RingBuffer:
         """
         self._records = []
         self._room = at_most
-        result = self._call.ring_buffer__consume(self._ring)
+        result = self._call.ring_buffer__consume(self._open)
         if result < 0 and result != _STOP:
             raise OSError(-result, os.strerror(-result))
         return b"".join(self._records)
@@ -133,6 +133,12 @@ class RingBuffer:
         if self._ring is not None:
             self._call.ring_buffer__free(self._ring)
             self._ring = None
+
+    @property
+    def _open(self) -> int:
+        if self._ring is None:
+            raise ValueError("the ring buffer is closed")  # libbpf would follow the null pointer
+        return self._ring
 
     def _take(self, _context: int | None, data: int, size: int) -> int:
         if size == self._size:

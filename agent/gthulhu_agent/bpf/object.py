@@ -54,10 +54,10 @@ class BpfObject:
         Raises:
             BpfError: there is no such constant.
         """
-        section = self._call.bpf_object__find_map_by_name(self._object, _READ_ONLY.encode())
+        section = self._call.bpf_object__find_map_by_name(self._open, _READ_ONLY.encode())
         size = ctypes.c_size_t()
         start = self._call.bpf_map__initial_value(section, ctypes.byref(size)) if section else None
-        places = variables(self._library, self._call.bpf_object__btf(self._object), _READ_ONLY)
+        places = variables(self._library, self._call.bpf_object__btf(self._open), _READ_ONLY)
         for name, value in values.items():
             place = places.get(name)
             if start is None or place is None or place.offset + place.size > size.value:
@@ -74,7 +74,7 @@ class BpfObject:
             BpfError: with the verifier's last words in ``log``.
         """
         with self._library.doing(f"loading {self.name}"):
-            self._library.check(self._call.bpf_object__load(self._object) == 0)
+            self._library.check(self._call.bpf_object__load(self._open) == 0)
 
     def attach(self) -> None:
         """Attach every program to what its section names.
@@ -82,12 +82,12 @@ class BpfObject:
         Raises:
             BpfError: one could not be; those before it stay until :meth:`close`.
         """
-        program = self._call.bpf_object__next_program(self._object, None)
+        program = self._call.bpf_object__next_program(self._open, None)
         while program:
             name = self._call.bpf_program__name(program).decode()
             with self._library.doing(f"attaching {name}"):
                 self._links[name] = self._library.check(self._call.bpf_program__attach(program))
-            program = self._call.bpf_object__next_program(self._object, program)
+            program = self._call.bpf_object__next_program(self._open, program)
 
     def map(self, name: str) -> BpfMap:
         """A map of a loaded object.
@@ -95,7 +95,7 @@ class BpfObject:
         Raises:
             BpfError: there is no such map.
         """
-        pointer = self._call.bpf_object__find_map_by_name(self._object, name.encode())
+        pointer = self._call.bpf_object__find_map_by_name(self._open, name.encode())
         if not pointer:
             raise BpfError(f"{self.name} has no map {name}", "run `make bpf`: the object is of another version")
         return BpfMap(self._library, pointer)
@@ -118,6 +118,12 @@ class BpfObject:
         if self._object is not None:
             self._call.bpf_object__close(self._object)
             self._object = None
+
+    @property
+    def _open(self) -> int:
+        if self._object is None:
+            raise ValueError(f"{self.name} is closed")  # libbpf would follow the null pointer
+        return self._object
 
     def __enter__(self) -> Self:
         return self
