@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -44,6 +45,7 @@ class GthulhuDaemon:
     config: dict[str, Any] = field(default_factory=dict)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     answers: int = 200
+    slow: bool = False
 
     async def post(self, request: web.Request) -> web.Response:
         """Apply."""
@@ -53,10 +55,18 @@ class GthulhuDaemon:
             self.config |= body
         return web.json_response({"success": self.answers == 200}, status=self.answers)
 
-    async def get(self, _request: web.Request) -> web.Response:
-        """Tell."""
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """Tell, byte by byte while ``slow``."""
         data = {**self.config, "applied": True, "appliedAt": "2026-01-01T00:00:00Z", "configAvailable": True}
-        return web.json_response({"success": True, "data": {**data, "restartCount": 3}}, status=self.answers)
+        answer = {"success": True, "data": {**data, "restartCount": 3}}
+        if not self.slow:
+            return web.json_response(answer, status=self.answers)
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        for byte in json.dumps(answer).encode():
+            await stream.write(bytes((byte,)))
+            await asyncio.sleep(0)
+        return stream
 
 
 @asynccontextmanager
@@ -143,6 +153,24 @@ async def test_what_the_kernel_keeps_is_told(tmp_path: Path) -> None:
         assert "could be put back" in status["lastError"]
 
 
+async def test_what_the_kernel_kept_is_put_back_when_a_client_says_it_again(tmp_path: Path) -> None:
+    """A Manager sends the same configuration until it is applied; the second one did nothing."""
+
+    class Reluctant(FakeKernel):
+        def revert(self) -> int:
+            if not self.reverts:
+                self.reverts += 1
+                raise PermissionError(1, "no")
+            return super().revert()
+
+    async with running(tmp_path, kernel=Reluctant()) as agent:
+        client = Client(agent)
+        await _apply(client, OFF)
+        assert (await _status(client))["applied"] is False
+        await _apply(client, OFF)
+        assert (await _status(client))["applied"] is True
+
+
 async def test_w20_flags_can_be_switched_off(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         client = Client(agent)
@@ -183,6 +211,16 @@ async def test_a_daemon_is_asked_and_never_spoken_for(tmp_path: Path) -> None:
         refused = await _apply(client, {**ON, "configVersion": "9"})
         assert (refused.status, refused.body["error"]) == (400, "Failed to apply runtime config")
         assert (await _status(client))["configVersion"] == "1"
+
+
+async def test_a_daemon_whose_answer_comes_in_pieces_is_heard_out(tmp_path: Path) -> None:
+    """Only what had arrived by then was read, and a working daemon was said to answer no status."""
+    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        gthulhu.slow = True
+        status = await _status(client)
+        assert (status["applied"], status["mode"]) == (True, "gthulhu")
 
 
 async def test_a_daemon_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class HttpDaemon:
                 aiohttp.ClientSession(connector=self._connector(), timeout=limits) as session,
                 session.request(method, url, json=body, allow_redirects=False) as answer,
             ):
-                text = (await answer.content.read(_MOST)).decode(errors="replace")
+                text = (await _text(answer)).decode(errors="replace")
                 if answer.status != 200:  # noqa: PLR2004 - HTTP
                     raise DaemonFault(f"{url} answers {answer.status}: {text[:_QUOTED].strip()}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -70,9 +70,19 @@ class HttpDaemon:
             raise DaemonFault(f"{url} cannot be reached: {reason}") from error
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         return value if isinstance(value, dict) else {}
+
+
+async def _text(answer: aiohttp.ClientResponse) -> bytes:
+    """As much of the body as is looked at; one read gives no more than has arrived."""
+    text = bytearray()
+    async for chunk in answer.content.iter_any():
+        text += chunk
+        if len(text) >= _MOST:
+            break
+    return bytes(text[:_MOST])
 
 
 def _status(data: Mapping[str, Any]) -> RuntimeStatus:

@@ -86,6 +86,8 @@ class Runtime:
             elif self._kept is None or self._kept.config != config:
                 await self._keep(config)
                 await self._switch(config)
+            elif self._left:
+                await self._switch(config)
         return await self.status()
 
     async def status(self) -> RuntimeStatus:
