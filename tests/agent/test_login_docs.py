@@ -46,8 +46,8 @@ async def test_the_keys_and_the_assertion_of_the_example_are_a_login(tmp_path: P
     clients.mkdir(mode=0o755)
     keys = block("sh", "genpkey").replace("/etc/gthulhu-agent/clients", str(clients))
     program = f"{block('python', 'jwt.encode').replace('NODE', NODE)}\nprint(assertion)"
-    signed = await asyncio.to_thread(in_folder, tmp_path, keys, program)
     one = login(Ways(clients=clients), time=Time(time.time()))
+    signed = await asyncio.to_thread(in_folder, tmp_path, keys, program)
     token = await one.token(TokenRequest(assertion=signed))
     assert await one.verify(token.text) == Caller("manager", Access.FULL, "token")
     told = re.findall(r"`([a-z_]+)`", PAGE.partition("Claims are")[2].partition("(`dm agent`")[0])
