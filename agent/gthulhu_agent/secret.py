@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import stat
+import re
 from pathlib import Path
 
+from gthulhu_agent import secrettext
 from gthulhu_agent.errors import UsageError
 
 MIN_BYTES = 16
 _MAX_BYTES = 4096
+_WORD = re.compile(rb"[\x21-\x7e]+")
+"""What ``Authorization`` can carry (RFC 9110, section 5.5)."""
 
 
 class Secret:
@@ -34,20 +36,17 @@ def read(path: Path) -> bytes:
     """The secret that a file holds, without white space around it.
 
     Raises:
-        UsageError: it cannot be read, others may read it, or it is too short to be one.
+        UsageError: it cannot be read, others may read it, it is too short to be one, or no caller could send it.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY)
-        with os.fdopen(fd, "rb") as stream:
-            mode = os.fstat(fd).st_mode
-            secret = stream.read(_MAX_BYTES + 1).strip()
-    except OSError as error:
-        raise UsageError(f"the secret file {path} cannot be read: {error.strerror or error}") from error
-    if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
-        raise UsageError(f"the secret file {path} is open to others", cure=f"chmod 600 {path}")
+    secret = secrettext.read_bytes(path, "secret_file", private=True).strip()
     if not MIN_BYTES <= len(secret) <= _MAX_BYTES:
         raise UsageError(
-            f"the secret in {path} has {len(secret)} bytes; {MIN_BYTES} to {_MAX_BYTES} are taken",
-            cure=f"openssl rand -hex 32 >{path}",
+            f"the secret in {path} has {len(secret)} bytes; {MIN_BYTES} to {_MAX_BYTES} are taken", cure=_cure(path)
         )
+    if not _WORD.fullmatch(secret):
+        raise UsageError(f"the secret in {path} is not one word of visible ASCII, as a header has it", cure=_cure(path))
     return secret
+
+
+def _cure(path: Path) -> str:
+    return f"openssl rand -hex 32 >{path}"

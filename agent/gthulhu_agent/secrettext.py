@@ -9,6 +9,7 @@ from pathlib import Path
 from gthulhu_agent.errors import UsageError
 
 MAX_BYTES = 256 * 1024
+_OTHERS_WRITE = stat.S_IWOTH | stat.S_IWGRP
 
 
 class SecretText:
@@ -62,23 +63,29 @@ def read(path: Path, name: str, *, private: bool) -> str:
         UsageError: it is not so, it is no file, it is not text, or it is larger than :data:`MAX_BYTES`.
     """
     try:
+        return read_bytes(path, name, private=private).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: {path} is not UTF-8 text") from error
+
+
+def read_bytes(path: Path, name: str, *, private: bool) -> bytes:
+    """As :func:`read`, whatever is in it."""
+    try:
         # Without O_NONBLOCK a FIFO would hold the start for ever.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as stream:
-            mode = os.fstat(fd).st_mode
-            if not stat.S_ISREG(mode):
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"{name}: {path} is not a file")
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{name}: {path} cannot be read: {error.strerror or error}") from error
-    if mode & (stat.S_IWOTH | stat.S_IWGRP) or (private and mode & stat.S_IROTH):
+    _check_owner(path, name, status)
+    if status.st_mode & _OTHERS_WRITE or (private and status.st_mode & stat.S_IROTH):
         raise UsageError(f"{name}: {path} is open to others", cure=f"chmod {'600' if private else '644'} {path}")
     if len(data) > MAX_BYTES:
         raise UsageError(f"{name}: {path} has more than {MAX_BYTES} bytes")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name}: {path} is not UTF-8 text") from error
+    return data
 
 
 def check_folder(path: Path, name: str) -> None:
@@ -88,10 +95,19 @@ def check_folder(path: Path, name: str) -> None:
         UsageError: others can, or there is no such folder.
     """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except OSError as error:
         raise UsageError(f"{name}: {path} cannot be read: {error.strerror or error}") from error
-    if not stat.S_ISDIR(mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{name}: {path} is no folder")
-    if mode & (stat.S_IWOTH | stat.S_IWGRP):
+    _check_owner(path, name, status)
+    if status.st_mode & _OTHERS_WRITE:
         raise UsageError(f"{name}: others may put files into {path}", cure=f"chmod go-w {path}")
+
+
+def _check_owner(path: Path, name: str, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise UsageError(
+            f"{name}: {path} is another user's, who may write to it whatever its mode is",
+            cure=f"chown {os.geteuid()} {path}",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -135,14 +136,22 @@ def test_a_secret_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:
     [
         (b"", 0o600, "0 bytes"),
         (b"short\n", 0o600, "5 bytes"),
-        (b"x" * 5000, 0o600, "4097 bytes"),
+        (b"x" * 5000, 0o600, "5000 bytes"),
         (b"0123456789abcdef", 0o644, "open to others"),
         (b"0123456789abcdef", 0o660, "open to others"),
+        (b"0123456789abcdef\n0123456789abcdef\n", 0o600, "not one word"),
+        ("ein paar Wörter zu viel".encode(), 0o600, "not one word"),
     ],
 )
 def test_what_is_no_secret_is_refused(tmp_path: Path, data: bytes, mode: int, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         read(secret_file(tmp_path, data, mode))
+
+
+def test_a_secret_file_that_is_a_pipe_does_not_hold_the_start_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "secret", 0o600)
+    with pytest.raises(UsageError, match="is not a file"):
+        read(tmp_path / "secret")
 
 
 def test_a_secret_shows_nothing_of_itself() -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from agent_program import run
+from requirement import missing
 
 from gthulhu_agent.errors import UsageError
-from gthulhu_agent.secrettext import MAX_BYTES, SecretText, read
+from gthulhu_agent.secrettext import MAX_BYTES, SecretText, check_folder, read
 from gthulhu_agent.settings import SETTINGS, Settings, load
 
 HOME = {"HOME": "/home/me"}
@@ -80,6 +81,20 @@ def test_a_key_that_others_have_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(UsageError, match="is open to others") as told:
         read(key_file(tmp_path, mode), "tls.key_pem", private=True)
     assert told.value.cure == f"chmod 600 {tmp_path}/key.pem"
+
+
+def test_a_key_of_another_user_is_refused_whatever_its_mode(tmp_path: Path) -> None:
+    """The mode says nothing about the owner, who can change it and the key."""
+    if os.geteuid() != 0:
+        missing("root, which can give files away")
+    file = key_file(tmp_path)
+    os.chown(file, 12345, 0)
+    with pytest.raises(UsageError, match="is another user's") as told:
+        read(file, "tls.key_pem", private=True)
+    assert told.value.cure == f"chown 0 {file}"
+    os.chown(tmp_path, 12345, 0)
+    with pytest.raises(UsageError, match="is another user's"):
+        check_folder(tmp_path, "token.clients")
 
 
 def test_a_certificate_may_be_read_by_all_and_written_by_nobody_else(tmp_path: Path) -> None:
