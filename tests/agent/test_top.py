@@ -14,7 +14,7 @@ from rich.console import Console
 from gthulhu_agent.asking import Agent, Keys, find
 from gthulhu_agent.errors import AgentError, UsageError
 from gthulhu_agent.top.answers import Answer, Counted, Pod, Thread, parse
-from gthulhu_agent.top.following import Asker
+from gthulhu_agent.top.following import Asker, looks
 from gthulhu_agent.top.rates import Rates, Sort, pod_rows, thread_rows, total
 from gthulhu_agent.top.table import render
 
@@ -133,6 +133,33 @@ def test_a_thread_cannot_write_on_the_terminal() -> None:
     parsed = parse(usage(threads=[{**thread, "kernel": None}]))
     assert "\x1b" not in shown(None, parsed)
     assert "\x07" not in shown(None, parsed)
+
+
+def test_an_agent_cannot_write_on_the_terminal() -> None:
+    escape, counts = "\x1b]0;x", {"cpu": 1, "wait": 2, "runs": 3, "voluntary": 4, "involuntary": 5}
+    held = {"threads": 1, "class": escape, "effective": None, "enforced": True}
+    one = {
+        "uid": escape,
+        "namespace": "",
+        "name": "",
+        "processes": 1,
+        "threads": 1,
+        "intents": [held],
+        "counts": counts,
+    }
+    kernel = {"policy": escape, "nice": 0}
+    thread = {"pid": 1, "tid": 1, "name": "", "counts": counts, "winner": None, "class": escape, "kernel": kernel}
+    head = usage(node=escape, enforcer=escape, pods=[one])
+    for value in (head, {**head, "threads": [thread]}):
+        assert "\x1b" not in shown(None, parse(value))
+
+
+def test_a_node_that_was_started_anew_is_followed_on() -> None:
+    """Its clock begins anew too, and the table stood still until that was where it had been."""
+    former, now, anew = answer(1000.0), answer(1002.0), answer(5.0)
+    assert looks(former, now, now) == (former, now)
+    assert looks(former, now, anew) == (None, anew)
+    assert looks(None, anew, replace(anew, clock=7.0)) == (anew, replace(anew, clock=7.0))
 
 
 @pytest.mark.parametrize("value", [{}, {"node": "n"}, usage(pods=[{}]), usage(pods=3), usage(clock=None)])

@@ -70,8 +70,8 @@ def parse(value: Mapping[str, Any]) -> Answer:
     """
     try:
         return Answer(
-            node=str(value["node"]),
-            enforcer=str(value["enforcer"]),
+            node=printable(value["node"]),
+            enforcer=printable(value["enforcer"]),
             clock=float(value["clock"]),
             left_out=int(value["leftOut"]),
             pods=tuple(_pod(pod) for pod in value["pods"]),
@@ -84,14 +84,19 @@ def parse(value: Mapping[str, Any]) -> Answer:
 
 def _pod(value: Mapping[str, Any]) -> Pod:
     return Pod(
-        uid=str(value["uid"]),
+        uid=printable(value["uid"]),
         namespace=printable(value["namespace"]),
         name=printable(value["name"]),
         processes=int(value["processes"]),
         threads=int(value["threads"]),
         counted=_counted(value["counts"]),
         held=tuple(
-            (int(one["threads"]), str(one["class"]), (one["effective"] or {}).get("timeSlice"), bool(one["enforced"]))
+            (
+                int(one["threads"]),
+                printable(one["class"]),
+                (one["effective"] or {}).get("timeSlice"),
+                bool(one["enforced"]),
+            )
             for one in value["intents"]
         ),
     )
@@ -105,8 +110,8 @@ def _thread(value: Mapping[str, Any]) -> Thread:
         name=printable(value["name"]),
         counted=_counted(value["counts"]),
         policy=printable(f"{winner['namespace']}/{winner['name']}") if winner else "",
-        scheduling_class=str(value["class"] or ""),
-        kernel=f"{kernel['policy']} {kernel['nice']:+d}" if kernel else "",
+        scheduling_class=printable(value["class"] or ""),
+        kernel=printable(f"{kernel['policy']} {kernel['nice']:+d}") if kernel else "",
         slice_ns=kernel.get("timeSlice"),
     )
 
@@ -121,5 +126,5 @@ def _counted(value: Mapping[str, Any]) -> Counted:
 
 
 def printable(value: object) -> str:
-    """Text that a terminal prints as it is: a thread can name itself with escape sequences."""
+    """Text that a terminal prints as it is: a thread can name itself with escape sequences, and an agent be another."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in str(value))

@@ -104,8 +104,14 @@ def follow(asker: Asker, wish: Wish) -> None:
             except AgentError as error:
                 trouble = str(error)  # an agent is restarted now and then: what was last known stays
                 continue
-            if answer.clock > now.clock:
-                former, now = now, answer
+            former, now = looks(former, now, answer)
+
+
+def looks(former: Answer | None, now: Answer, newest: Answer) -> tuple[Answer | None, Answer]:
+    """The two looks to show, after ``newest``: a clock that went back is that of a machine that was started anew."""
+    if newest.clock == now.clock:
+        return former, now
+    return (now if newest.clock > now.clock else None), newest
 
 
 def _later(asker: Asker, before: Answer, sleep: Callable[[float], None], seconds: float) -> Answer:
