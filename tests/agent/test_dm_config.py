@@ -259,6 +259,14 @@ def test_a_daemon_that_is_this_agent_is_refused(tmp_path: Path) -> None:
     assert faults(tmp_path, text) == ["dm_config.toml:3:1: daemon.endpoint is where this agent itself listens"]
 
 
+def test_a_daemon_whose_url_has_no_port_is_where_its_scheme_says(tmp_path: Path) -> None:
+    """It was taken for this agent where that listens on a Unix socket, which has no port either."""
+    socket = f'listen = "unix:{tmp_path}/agent.sock"\n'
+    assert loaded(tmp_path, f'{socket}[daemon]\nendpoint = "http://localhost"\n').daemon_endpoint
+    listening = 'listen = "127.0.0.1:80"\n[daemon]\nendpoint = "http://localhost"\n'
+    assert faults(tmp_path, listening)[0].endswith("daemon.endpoint is where this agent itself listens")
+
+
 def test_what_is_switched_off_by_another_setting_is_told(tmp_path: Path) -> None:
     text = '[token]\nenable = false\nclients = "/c"\n[mtls]\nclients = ["a"]\n[bss]\ncors_origins = "*"\n'
     assert warnings(tmp_path, text) == [

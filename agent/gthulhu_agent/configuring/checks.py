@@ -17,6 +17,7 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s+(.*?)-----END \1-----", re.
 _HEADER = re.compile(r"^[A-Za-z-]+:.*$", re.MULTILINE)
 """Of an encrypted key (RFC 1421)."""
 _KEY = "PRIVATE KEY"
+_PORTS = {"http": 80, "https": 443}
 _HERE = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
 
 
@@ -86,7 +87,8 @@ class Checks:
 
     def _daemon(self) -> Iterator[str]:
         endpoint = urlsplit(self._values["daemon_endpoint"])
-        if endpoint.hostname in _HERE and endpoint.port in {_port(one) for one in self._values["listen"]}:
+        port = endpoint.port or _PORTS.get(endpoint.scheme)
+        if endpoint.hostname in _HERE and port in {_port(one) for one in self._values["listen"]}:
             yield f"{self._place('daemon_endpoint')} is where this agent itself listens"
 
 
@@ -111,5 +113,5 @@ def _decodes(body: str) -> bool:
 
 
 def _port(one: Listen) -> int | None:
-    port = one.address.rpartition(":")[2]
-    return int(port) if port.isdecimal() else None
+    """None of a Unix socket."""
+    return None if one.address.startswith("unix:") else int(one.address.rpartition(":")[2])
