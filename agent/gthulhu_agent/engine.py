@@ -165,6 +165,7 @@ class Engine:
         self._observe = observe
         self._ends: tuple[int, ...] = ()
         self._looking: asyncio.Task[None] | None = None
+        self._one_look = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
         self._failed_in_a_row = 0
@@ -255,9 +256,9 @@ class Engine:
                 self._quick.watch(*heard)
 
     async def look_again(self) -> None:
-        """A pass for somebody who waits for it; who asks meanwhile shares it."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self.pass_once())
+        """A pass for somebody who waits for it, begun after it was asked for; who asks before it begins shares it."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_again())
         await asyncio.shield(self._looking)
 
     async def between(self, call: Callable[[], _T]) -> _T:
@@ -284,8 +285,11 @@ class Engine:
     async def run_quickly(self, look: Callable[[], Quick]) -> Quick:
         """Run ``look`` in the enforcer's thread; what it found is in ``last`` afterwards."""
         done, latest = await self._in_thread(lambda: (look(), self._latest))
-        if latest is not None and self.last is not None and latest.enforced is self.last.enforced:
-            self.last = replace(self.last, snapshot=latest.snapshot, bindings=latest.bindings)
+        last = self.last
+        if latest is None or last is None or latest.enforced is not last.enforced:
+            return done  # a whole pass or a revert has come between
+        if latest.bindings is not last.bindings:
+            self.last = replace(last, snapshot=latest.snapshot, bindings=latest.bindings)
         return done
 
     def stir(self, *, soon: bool) -> None:
@@ -325,6 +329,12 @@ class Engine:
         if self.last is not None:
             self.last = replace(self.last, applied=None, enforced={}, refused=None)
         return count
+
+    async def _look_again(self) -> None:
+        async with self._one_look:
+            # What is asked for from here on may be of what this pass has passed by already, or of a newer set.
+            self._looking = None
+            await self.pass_once()
 
     def _end_pass(self) -> None:
         self._passing -= 1

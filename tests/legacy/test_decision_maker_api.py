@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from agent_harness import SECRET, FakeScanner, desired, running
 from agent_harness import intent as ours
 from decision_maker_client import Client, host, intent, node, pod, pods_of, process, public_key
 
-from gthulhu_agent.discovery.snapshot import DiscoveredPod
+from gthulhu_agent.discovery.snapshot import DiscoveredPod, Snapshot
 from gthulhu_agent.settings import Listen
 from gthulhu_wire.dialects import Dialect
 
@@ -386,6 +387,46 @@ async def legacy_token(client: Client) -> str:
     answer = await client.call("POST", "/api/v1/auth/token", {"public_key": await public_key(client.agent)})
     assert answer.status == 200, answer.raw
     return str(answer.body["data"]["token"])
+
+
+class Halting(FakeScanner):
+    """Looks, and then waits until it is let go, once it was told to."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(snapshot)
+        self.halts = False
+        self.halted = threading.Event()
+        self.go = threading.Semaphore(0)
+
+    def scan(self) -> Snapshot:
+        """What there was before it waited."""
+        found = super().scan()
+        if self.halts:
+            self.halted.set()
+            self.go.acquire()
+        return found
+
+
+async def test_what_was_sent_is_listed_though_a_look_of_before_is_under_way(tmp_path: Path) -> None:
+    """Who asked after the sending shared that look, and got the list of the set before."""
+    scanner = Halting(NODE)
+    async with running(tmp_path, scanner=scanner, scan_interval=3600.0) as agent:
+        client = Client(agent)
+        await agent.next_pass()
+        scanner.halts = True
+        try:
+            before = asyncio.create_task(agent.service.engine.look_again())
+            await asyncio.to_thread(scanner.halted.wait)
+            assert (await client.send(intent(priority=5))).status == 200
+            listed = asyncio.create_task(client.pids())
+            await asyncio.sleep(0.1)
+            scanner.go.release()
+            await before
+            await asyncio.sleep(0.1)
+        finally:
+            scanner.halts = False
+            scanner.go.release(100)
+        assert 5 in (await listed).values()
 
 
 async def test_two_clients_at_once_never_lose_a_part(tmp_path: Path) -> None:

@@ -80,13 +80,13 @@ class Handlers:
     async def get_process(self, call: Call) -> Answer:
         """One process, also one that is younger than the last pass."""
         engine, pid = self._agent.engine, int(call.parameters["pid"])
-        for _ in range(2):
-            last = engine.last
-            found = None if last is None else find(last, pid)
-            if last is not None and found is not None:
-                return of_json({"node": self._agent.node, **process_json(last, found)})
+        found = None if engine.last is None else find(engine.last, pid)
+        if found is None:
             await engine.look_again()
-        raise Refused(Refusal.NOT_FOUND, f"no process {pid} runs here", "kernel threads are not looked at")
+            found = None if engine.last is None else find(engine.last, pid)
+        if engine.last is None or found is None:
+            raise Refused(Refusal.NOT_FOUND, f"no process {pid} runs here", "kernel threads are not looked at")
+        return of_json({"node": self._agent.node, **process_json(engine.last, found)})
 
     async def get_usage(self, call: Call) -> Answer:
         """What the pods use, read now or a moment ago; with ``pod`` one of them, with its threads."""
