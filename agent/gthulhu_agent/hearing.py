@@ -15,7 +15,7 @@ from gthulhu_agent.discovery.quick import Told
 from gthulhu_agent.duty import Duty
 
 MOST = 4096
-"""Processes that are remembered of each worth; more are left to a whole look."""
+"""Processes, and as many cgroups, that are remembered of each worth; more are left to a whole look."""
 _AT_ONCE = 256
 """Processes of one look: the next hears of what came meanwhile."""
 _URGENT = frozenset({Kind.EXEC, Kind.RENAME, Kind.MOVED})
@@ -86,9 +86,9 @@ class Heard:
             self._add(self._urgent, event.tgid)
             self._forks.pids.pop(event.tgid, None)
         elif event.kind is Kind.CGROUP_MADE:
-            self._urgent.cgroups[event.cgroup] = event.parent
+            self._add_cgroup(self._urgent, event)
         elif event.kind is Kind.CROWDED:
-            self._crowds.cgroups.setdefault(event.cgroup, event.parent)
+            self._add_cgroup(self._crowds, event)
         elif event.kind is Kind.FORK and event.tgid not in self._urgent.pids:
             self._add(self._forks, event.tgid)
         elif event.kind is Kind.EXIT and event.tid == event.tgid:
@@ -103,4 +103,10 @@ class Heard:
             pending.pids[pid] = None
         elif pid not in pending.pids:
             self.left_out += 1
+            self._whole = True
+
+    def _add_cgroup(self, pending: _Pending, event: Event) -> None:
+        if event.cgroup in pending.cgroups or len(pending.cgroups) < MOST:
+            pending.cgroups[event.cgroup] = event.parent or pending.cgroups.get(event.cgroup, 0)
+        else:
             self._whole = True

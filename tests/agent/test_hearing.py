@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,14 @@ def test_too_many_processes_ask_for_a_whole_look_and_are_counted() -> None:
     found = heard(*(event(Kind.EXEC, pid) for pid in range(1, MOST + 3)))
     assert found.needs_whole()
     assert found.left_out == 2
+
+
+@pytest.mark.parametrize("kind", [Kind.CGROUP_MADE, Kind.CROWDED])
+def test_no_more_cgroups_are_remembered_than_processes(kind: Kind) -> None:
+    """A container that makes and removes cgroups of its own filled the agent's memory while looks had to wait."""
+    found = heard(*(event(kind, cgroup=number, parent=3) for number in range(1, MOST + 3)))
+    assert found.needs_whole()
+    assert len(taken(found).cgroups) == MOST
 
 
 def test_a_storm_of_forks_uses_up_its_own_share_and_not_that_of_execs() -> None:
