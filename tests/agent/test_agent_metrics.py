@@ -88,6 +88,15 @@ async def test_a_scanner_cannot_grow_them(tmp_path: Path) -> None:
         assert (await scrape(agent)).keys() == before
 
 
+async def test_calls_are_counted_under_the_methods_that_routes_have(tmp_path: Path) -> None:
+    """Deleting a Decision Maker's intents was counted as ``other``, beside what no route takes."""
+    async with running(tmp_path) as agent:
+        async with agent.session.delete(f"{agent.url}/api/v1/intents", json={"all": True}) as answer:
+            status = str(answer.status)
+        labels = (("method", "DELETE"), ("route", "/api/v1/intents"), ("status", status))
+        assert (await scrape(agent))["gthulhu_agent_api_requests_total", labels] == 1
+
+
 async def test_every_condition_is_there_before_it_stands(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         await agent.next_pass()

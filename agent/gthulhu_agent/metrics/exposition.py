@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gthulhu_agent.tokens.values import LoginTally
     from gthulhu_agent.usage.meter import Meter
 
-_METHODS = frozenset({"GET", "PUT", "POST"})
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 _CALL_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _PASS_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
@@ -61,11 +61,10 @@ class Metrics:
         )
         self._rejected = Counter(
             f"{PREFIX}_api_connections_rejected",
-            "Connections refused because as many as allowed were open, or because what they sent was not HTTP.",
+            "Connections refused or sent away: too many, too slow, or not HTTP or TLS.",
             ("reason",),
             registry=self._registry,
         )
-
         self._usage: tuple[Agent, Meter, pods.ManagedPods] | None = None
         self._rendering = asyncio.Lock()
 
@@ -96,7 +95,7 @@ class Metrics:
         self._pass_seconds.observe(seconds)
 
     def rejected(self, reason: str) -> None:
-        """A connection was refused: ``full`` or ``malformed``."""
+        """A connection was refused or sent away: ``full``, ``slow``, ``malformed`` or ``handshake``."""
         self._rejected.labels(reason).inc()
 
     async def render(self, accept: str) -> tuple[bytes, str]:
