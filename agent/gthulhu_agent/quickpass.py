@@ -138,11 +138,12 @@ class QuickPasses:
                 if taken is not None:
                     await self._look(*taken)
                     continue
-                wait = self._heard.wait()
-                if wait is None:
-                    self._told.clear()
-                else:
-                    await asyncio.sleep(wait)
+                self._told.clear()
+                # What waits for its share must not keep what is told of meanwhile waiting.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._heard.wait()):
+                        await self._told.wait()
+                self._told.set()
         finally:
             self._stop_reading()
 

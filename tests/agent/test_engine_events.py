@@ -224,6 +224,22 @@ async def test_a_crowded_cgroup_is_looked_at_whole(tmp_path: Path) -> None:
         assert here.engine.quick.crowded == 1
 
 
+async def test_an_exec_does_not_wait_for_a_storms_share(tmp_path: Path) -> None:
+    """The loop slept until the storm's share was filled again, and every exec of the node with it."""
+    async with world(tmp_path) as here:
+        crowd = Event(Kind.CROWDED, cgroup=here.number(WEB))
+        assert here.engine._quick is not None
+        here.events.tell(crowd)
+        await here.until(lambda: here.engine.quick.crowded == 1 and here.engine.quick.passes > 1)
+        here.engine._quick._heard._crowds.duty.charge(RARELY)
+        here.events.tell(crowd)
+        await here.until(lambda: here.engine.quick.crowded == 2)
+        await asyncio.sleep(0.02)  # it goes to sleep until there is a share for it
+        here.host.run(101, "worker", WEB)
+        here.events.tell(Event(Kind.EXEC, 101, 101))
+        await here.until_hastened(101)
+
+
 async def test_a_crowd_where_nobody_knows_brings_a_whole_pass(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         passes = here.engine.tally.passes
