@@ -246,6 +246,19 @@ async def test_a_key_that_others_may_replace_is_not_used_and_the_caller_learns_n
     assert str(clients) not in str(answer) + answer.cure
 
 
+async def test_a_folder_of_clients_that_cannot_be_entered_is_told_to_the_operator(
+    manager_login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a fault of the agent, with a traceback for each login."""
+
+    def refuse(path: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    answer = await refused(manager_login, TokenRequest(assertion=assertion(ec_key())))
+    assert "the agent's log has the reason" in str(answer)
+
+
 async def test_a_key_of_a_client_on_an_unusual_curve_is_not_used(manager_login: Login, clients: Path) -> None:
     key = ec.generate_private_key(ec.SECP384R1())
     admit(clients, "manager", key)

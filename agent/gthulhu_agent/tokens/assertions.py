@@ -76,7 +76,11 @@ def _key(clients: Path, client: str) -> tuple[PublicKeyTypes, str]:
     if not _CLIENT.fullmatch(client):
         raise BadClaims(_UNKNOWN)
     path = clients / f"{client}.pem"
-    if not path.is_file():
+    try:
+        known = path.is_file()
+    except OSError as error:  # a folder that may be listed and not entered
+        raise UsageError(f"token.clients: {path} cannot be looked at: {error.strerror}") from error
+    if not known:
         raise BadClaims(_UNKNOWN)
     secrettext.check_folder(clients, "token.clients")
     return public_key(secrettext.read(path, "token.clients", private=False), str(path))
