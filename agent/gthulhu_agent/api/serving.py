@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from gthulhu_agent.agent import Refused
+from gthulhu_agent.api import webpages
 from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.arriving import Arriving, Part
 from gthulhu_agent.api.callers import Callers, NotLoggedIn, Shown
@@ -25,12 +25,6 @@ from gthulhu_wire.refusals import Refusal
 
 OTHER = "other"
 """The route of calls to what does not exist, so that a scanner cannot grow the metrics."""
-_PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Request-ID",
-    "Access-Control-Max-Age": "600",
-}
-
 _log = structlog.stdlib.get_logger("gthulhu_agent.api")
 
 
@@ -100,7 +94,8 @@ class Serving:
             )
         label = OTHER if found.route is None else found.route.path
         self._metrics.call(label, found.method, answer.status, time.monotonic() - started)
-        return await _send(request, _for_web_page(request, found.family, answer), self._guards.answer_deadline)
+        answer = webpages.readable(answer, request.headers.get("Origin"), found.family.cors)
+        return await _send(request, answer, self._guards.answer_deadline)
 
     def _find(self, request: web.BaseRequest) -> _Found:
         path = request.rel_url.raw_path
@@ -119,7 +114,7 @@ class Serving:
     async def _answer(self, request: web.BaseRequest, found: _Found) -> Answer:
         self._check_place(request, found.family)
         if request.method == "OPTIONS" and found.family.cors:
-            return Answer(200, b"", headers=_PREFLIGHT)
+            return Answer(200, b"", headers=webpages.PREFLIGHT)
         peer = _peer(request, self._guards.callers.clients)
         caller = await self._check_caller(request, found, peer)
         route, handler = found.route, found.handler
@@ -143,9 +138,9 @@ class Serving:
 
     def _check_place(self, request: web.BaseRequest, family: Family) -> None:
         origin = request.headers.get("Origin")
-        if origin is not None and not _may_call(origin, family):
+        if origin is not None and not webpages.may_call(origin, family.cors):
             raise Refused(Refusal.FORBIDDEN, "calls from web pages are not taken")
-        if self._guards.check_host and not _is_loopback(request.headers.get("Host", "")):
+        if self._guards.check_host and not webpages.is_loopback(request.headers.get("Host", "")):
             raise Refused(Refusal.FORBIDDEN, "the Host of this call is not this machine's loopback address")
 
     async def _check_caller(self, request: web.BaseRequest, found: _Found, peer: _Peer) -> Caller | None:
@@ -255,33 +250,6 @@ def _peer(request: web.BaseRequest, clients: Sequence[str]) -> _Peer:
     name = request.transport.get_extra_info("peername")
     shown = names(request.transport.get_extra_info("peercert"))
     return _Peer(str(name[0]) if isinstance(name, tuple) else "", identity(shown, clients))
-
-
-def _may_call(origin: str, family: Family) -> bool:
-    return "*" in family.cors or origin in family.cors
-
-
-def _for_web_page(request: web.BaseRequest, family: Family, answer: Answer) -> Answer:
-    """``answer`` with the headers that let the web page read it, where its origin may call."""
-    if not family.cors:
-        return answer
-    origin = request.headers.get("Origin")
-    headers = {**answer.headers, "Vary": "Origin"}
-    if "*" in family.cors:
-        headers = {**answer.headers, "Access-Control-Allow-Origin": "*"}
-    elif origin is not None and origin in family.cors:
-        headers["Access-Control-Allow-Origin"] = origin
-    return replace(answer, headers=headers)
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _too_large(limit: int) -> Refused:
