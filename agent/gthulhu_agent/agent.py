@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -15,7 +15,7 @@ from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.protocol import Refused as NotTaken
 from gthulhu_agent.engine import Clock, Engine
 from gthulhu_agent.errors import NotStored
-from gthulhu_agent.legacy.received import Received
+from gthulhu_agent.legacy.received import OWNER, Received
 from gthulhu_agent.legacy.strategies import StrategyState
 from gthulhu_agent.state import ConditionKind, Conditions, Held
 from gthulhu_agent.store import DesiredStore
@@ -129,11 +129,7 @@ class Agent:
         Raises:
             Refused: it is stale, another owner's, or could not be stored; what held still holds.
         """
-        try:
-            return await asyncio.shield(asyncio.ensure_future(self._push(pushed, digest, adopt=adopt)))
-        except Refused as refused:
-            self._count(refused, pushed)
-            raise
+        return await self._counted(self._push(pushed, digest, adopt=adopt), pushed.owner)
 
     async def replace(self, build: Callable[[Held], tuple[DesiredSet, Received]], *, adopt: bool = False) -> Held:
         """Take the set that ``build`` makes of what is held, and keep what it was made from beside it.
@@ -144,7 +140,7 @@ class Agent:
         Raises:
             Refused: another owner holds this node, or it could not be stored; what held still holds.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._replace(build, adopt=adopt)))
+        return await self._counted(self._replace(build, adopt=adopt), OWNER)
 
     async def revert(self) -> tuple[int, str]:
         """Put everything back and keep hands off until :meth:`resume`; things put back, and a warning or ''.
@@ -208,6 +204,19 @@ class Agent:
             _log.info("switched on")
         self._decide_touching()
 
+    async def _counted(self, taking: Coroutine[None, None, Held], owner: str) -> Held:
+        """``taking``, which ends also when its caller goes away."""
+
+        async def counted() -> Held:
+            try:
+                return await taking
+            except Refused as refused:
+                self.pushes.refused[refused.code] = self.pushes.refused.get(refused.code, 0) + 1
+                _log.warning("refused a set", code=refused.code.value, owner=owner, why=str(refused))
+                raise
+
+        return await asyncio.shield(asyncio.ensure_future(counted()))
+
     async def _push(self, pushed: DesiredSet, digest: str, *, adopt: bool) -> Held:
         async with self._lock:
             verdict = judge(self.held, pushed, digest, adopt=adopt)
@@ -231,9 +240,7 @@ class Agent:
             pushed, held = await self._on_disk(follow)
             verdict = judge(former, pushed, held.digest, adopt=adopt)
             if isinstance(verdict, Refusal):
-                refused = self._no(verdict, pushed)
-                self._count(refused, pushed)
-                raise refused
+                raise self._no(verdict, pushed)
             same = (held.owner, held.digest, held.received) == (former.owner, former.digest, former.received)
             if same and not self.damaged:
                 self.pushes.repeated += 1
@@ -253,10 +260,6 @@ class Agent:
         self._decide_touching()
         _log.info("took a set", **held.summary())
         return held
-
-    def _count(self, refused: Refused, pushed: DesiredSet) -> None:
-        self.pushes.refused[refused.code] = self.pushes.refused.get(refused.code, 0) + 1
-        _log.warning("refused a set", code=refused.code.value, owner=pushed.owner, why=str(refused))
 
     async def _save(self, held: Held) -> None:
         try:

@@ -260,6 +260,15 @@ class FailingDisk(Disk):
         super().rename(source, target)
 
 
+async def test_strategies_that_could_not_be_stored_are_counted_as_refused(tmp_path: Path) -> None:
+    """They were told apart from pushes of the control plane, which always were."""
+    disk = FailingDisk()
+    async with running(tmp_path, disk=disk, listen=LISTEN) as agent:
+        disk.full = True
+        assert (await post(agent, STRATEGY))[0] == 507
+        assert agent.service.agent.pushes.refused == {"not-stored": 1}
+
+
 async def test_pods_that_could_not_be_stored_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaching, "_RETRY", 0.01)
     disk = FailingDisk()

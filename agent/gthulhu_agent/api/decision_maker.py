@@ -17,8 +17,8 @@ from gthulhu_agent.api.decision_maker_answers import Failed, NotFit, NotProved
 from gthulhu_agent.api.go_json import Unreadable
 from gthulhu_agent.callers import Access
 from gthulhu_agent.legacy.decision_maker import DecisionMaker
+from gthulhu_agent.legacy.received import OWNER
 from gthulhu_agent.legacy.runtime import Runtime
-from gthulhu_agent.legacy.translating import OWNER
 from gthulhu_agent.tokens.login import Login
 from gthulhu_agent.tokens.values import LoginFault, LoginRefused
 from gthulhu_wire.dialects import Dialect

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.intents import CommandOn
 
+OWNER = "legacy"
+"""Who owns a node whose set came through the Decision Maker's or the BSS API."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedIntent:
@@ -61,7 +64,7 @@ class ReceivedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Everything that the owner ``legacy`` has sent this node, each part replaced as a whole by its own call."""
+    """Everything that the owner :data:`OWNER` has sent this node, each part replaced as a whole by its own call."""
 
     intents: tuple[ReceivedIntent, ...] = ()
     node_intents: tuple[ReceivedNodeIntent, ...] = ()

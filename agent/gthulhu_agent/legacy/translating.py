@@ -19,8 +19,6 @@ from gthulhu_wire.documents import MAX_PATTERN, MAX_TEXT
 from gthulhu_wire.globs import any_matches
 from gthulhu_wire.intents import CommandOn, Intent, PodRef, PolicyRef, Terms, canonical_json, ordered
 
-OWNER = "legacy"
-"""Who owns a node whose set came through the Decision Maker's or the BSS API."""
 NAMESPACE = "legacy"
 DECISION_MAKER = "decision-maker"
 BSS = "bss"
