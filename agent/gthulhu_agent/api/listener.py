@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import re
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gthulhu_agent.errors import AgentError, AlreadyRunning, UsageError
+from gthulhu_agent.loopback import is_loopback
 
 BACKLOG = 512
 _UNIX = "unix:"
@@ -76,7 +76,7 @@ def _listen_tcp(address: str, *, login: bool) -> Listener:
     except (OSError, OverflowError, UnicodeError) as error:
         raise UsageError(f"listen: {address!r} cannot be resolved: {error}") from error
     targets = list(dict.fromkeys((family, place) for family, _, _, _, place in found))
-    loopback = all(_is_loopback(str(place[0])) for _, place in targets)
+    loopback = all(is_loopback(str(place[0])) for _, place in targets)
     if not loopback and not login:
         raise UsageError(
             f"listen: {address} can be reached from other machines, and there is no way to log in",
@@ -180,12 +180,6 @@ def _remove_stale(path: Path) -> None:
 def _inode(path: Path) -> tuple[int, int]:
     status = path.lstat()
     return status.st_dev, status.st_ino
-
-
-def _is_loopback(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return bool((mapped or found).is_loopback)
 
 
 def _cannot(address: str, error: OSError) -> AgentError:

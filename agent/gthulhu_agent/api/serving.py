@@ -140,7 +140,7 @@ class Serving:
         origin = request.headers.get("Origin")
         if origin is not None and not webpages.may_call(origin, family.cors):
             raise Refused(Refusal.FORBIDDEN, "calls from web pages are not taken")
-        if self._guards.check_host and not webpages.is_loopback(request.headers.get("Host", "")):
+        if self._guards.check_host and not webpages.calls_loopback(request.headers.get("Host", "")):
             raise Refused(Refusal.FORBIDDEN, "the Host of this call is not this machine's loopback address")
 
     async def _check_caller(self, request: web.BaseRequest, found: _Found, peer: _Peer) -> Caller | None:

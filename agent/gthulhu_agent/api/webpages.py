@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gthulhu_agent.api.answers import Answer
+from gthulhu_agent.loopback import is_loopback
 
 PREFLIGHT: Mapping[str, str] = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
@@ -32,12 +32,6 @@ def readable(answer: Answer, origin: str | None, allowed: Sequence[str]) -> Answ
     return replace(answer, headers=headers)
 
 
-def is_loopback(host: str) -> bool:
+def calls_loopback(host: str) -> bool:
     """Whether the value of ``Host`` is a loopback address: a page's own name may have been pointed at one."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host if host.endswith("]") else host.rsplit(":", 1)[0])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gthulhu_agent.loopback import is_loopback
 from gthulhu_wire.dialects import Dialect
 
 Api = Literal["dm", "bss", "none"]
@@ -30,13 +30,7 @@ class Listen:
     @property
     def local(self) -> bool:
         """Whether its address is plainly one that no other machine reaches; of a name only localhost is."""
-        host = self.address.rpartition(":")[0].strip("[]")
-        if self.address.startswith("unix:") or host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return self.address.startswith("unix:") or is_loopback(self.address.rpartition(":")[0])
 
     def __str__(self) -> str:
         default = _DIALECTS[self.api]

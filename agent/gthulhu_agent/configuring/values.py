@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gthulhu_agent.loopback import is_loopback
 from gthulhu_agent.secrettext import SecretText
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -149,7 +149,7 @@ def kubernetes(value: object) -> str:
         return "in-cluster"
     found = url(value)
     parts = urlsplit(found)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError(value)
     return found
 
@@ -181,10 +181,3 @@ def pem(name: str, *, private: bool) -> Callable[[object], SecretText | None]:
         return SecretText(name, path=path(said), private=private)
 
     return parse
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
