@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,38 @@ def test_after_a_failed_write_the_whole_state_is_saved(
     agent.apply(intent)
     with monkeypatch.context() as patched:
         patched.setattr("os.write", lambda _descriptor, data: len(data) - 3)
+        agent.hasten(agent.tasks(kernel.spawn(APP, "upf")), intent)
+    agent.hasten(agent.tasks(kernel.spawn(APP, "upf")), intent)
+    memory, conditions = Journal(journal, "boot-1").load()
+    assert conditions == ()
+    assert memory == agent.enforcer._memory
+    assert len(memory.threads) == 3
+
+
+def test_a_new_agent_adds_to_what_the_one_before_had_added(kernel: FakeKernel, agent: Agent, journal: Path) -> None:
+    """It began the file anew, and killed before its next save it left slices that nobody knew to be ours."""
+    added(kernel, agent)
+    intent = wish(time_slice_ns=SLICE)
+    after = Agent(kernel, journal)
+    after.hasten(after.tasks(kernel.spawn(APP, "upf")), intent)
+    memory, conditions = Journal(journal, "boot-1").load()
+    assert conditions == ()
+    assert memory == after.enforcer._memory
+    assert len(memory.threads) == 3
+
+
+def test_a_disk_that_was_full_for_a_moment_costs_no_record_of_before(
+    kernel: FakeKernel, agent: Agent, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that was added afterwards began the file anew."""
+
+    def full(_descriptor: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    added(kernel, agent)
+    intent = wish(time_slice_ns=SLICE)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.write", full)
         agent.hasten(agent.tasks(kernel.spawn(APP, "upf")), intent)
     agent.hasten(agent.tasks(kernel.spawn(APP, "upf")), intent)
     memory, conditions = Journal(journal, "boot-1").load()

@@ -53,16 +53,20 @@ class Additions:
         Raises:
             OSError: they could not be written.
         """
+        begins = base != self._base
+        if begins and self.any:
+            return (
+                False  # to begin the file anew would lose what is in it: of an agent before, or before a failed write
+            )
         lines = [_line(_thread(record)) for record in threads]
         lines += [_line(_cgroup(record)) for record in cgroups]
-        begins = base != self._base
         if begins:
             lines.insert(0, self._head(base) + b"\n")
             self._size = 0
         data = b"".join(lines)
         if self._size + len(data) > MAX_BYTES:
             return False
-        # Whatever goes wrong, a line may be cut short: the next state begins another file.
+        # Whatever goes wrong, a line may be cut short: only a whole state is written next.
         self._base = None
         self.any = True
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if begins else os.O_APPEND)
