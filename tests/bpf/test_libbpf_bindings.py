@@ -25,7 +25,6 @@ SCALARS = {
     "__s32": ctypes.c_int32,
     "__u64": ctypes.c_uint64,
     "size_t": ctypes.c_size_t,
-    "enum bpf_map_type": ctypes.c_uint32,
 }
 HEADERS = "#include <bpf/libbpf.h>\n#include <bpf/bpf.h>\n#include <bpf/btf.h>\n"
 

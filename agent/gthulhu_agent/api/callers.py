@@ -11,8 +11,6 @@ from gthulhu_agent.secret import Secret
 from gthulhu_agent.tls.identity import is_client
 from gthulhu_wire.refusals import Refusal
 
-__all__ = ["Access", "Caller", "Callers", "NotLoggedIn", "Shown"]
-
 Verify = Callable[[str], Awaitable[Caller | NoLogin]]
 
 
