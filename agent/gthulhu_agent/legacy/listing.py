@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gthulhu_agent.discovery.snapshot import Process, Snapshot, TaskId
 from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
+from gthulhu_agent.enforcing.first_match import FirstMatches
 from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
 from gthulhu_agent.legacy.received import ReceivedIntent, ReceivedStrategy
@@ -63,11 +64,12 @@ def thread_strategies(
 
     Whoever has room for some of them only keeps those that matter most.
     """
-    patterns = Patterns()
+    rules = FirstMatches(Patterns())
+    rules.learn([binding.rules for binding in bindings])
     told = _Told(origins, dialect)
     found: dict[int, tuple[int, ThreadStrategy]] = {}
     for binding in bindings:
-        for taken in match_threads(binding, patterns).taken:
+        for taken in match_threads(binding, rules).taken:
             if taken.rule is None or taken.process.comm == PAUSE:
                 continue
             tid = taken.thread.id.tid
