@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -111,8 +112,7 @@ def drain(connection: socket.socket) -> list[bytes]:
 
 
 def test_an_overflow_is_told_as_lost_and_hearing_goes_on() -> None:
-    connector = listening()
-    try:
+    with closing(listening()) as connector:
         assert connector._socket
         connector._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4096)
         child = start(STORM, "50")
@@ -124,13 +124,10 @@ def test_an_overflow_is_told_as_lost_and_hearing_goes_on() -> None:
         again.wait()
         hear(connector, lambda heard: any(event.tid == again.pid for event in heard))
         assert connector.tally().lost >= 1
-    finally:
-        connector.close()
 
 
 def test_more_than_a_window_allows_ends_the_subscription_for_a_while() -> None:
-    connector = listening(at_most=10)
-    try:
+    with closing(listening(at_most=10)) as connector:
         child = start(STORM, "50")
         go(child)
         child.wait(DEADLINE)
@@ -144,18 +141,13 @@ def test_more_than_a_window_allows_ends_the_subscription_for_a_while() -> None:
         # The word comes when hearing has begun anew, so that a look after it leaves no gap.
         assert (batch.events, batch.lost) == ((), 1)
         assert connector._socket is not None
-    finally:
-        connector.close()
 
 
 def test_a_pause_that_is_not_over_gives_nothing() -> None:
-    connector = listening(at_most=0, pause=60)
-    try:
+    with closing(listening(at_most=0, pause=60)) as connector:
         assert connector.read() == connector.read()
         assert connector._socket is None
         assert not select.select([connector.fileno()], [], [], 0)[0]
-    finally:
-        connector.close()
 
 
 def test_without_the_hosts_network_namespace_nobody_answers() -> None:

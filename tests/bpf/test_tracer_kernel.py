@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import Mock
@@ -206,26 +207,21 @@ def test_cgroup_v2_is_told_where_discovery_reads_that() -> None:
     if not UNIFIED.exists():
         missing("no cgroup v2 beside v1; where v2 is alone, the other tests are about it")
     layout = Layout(LayoutKind.V2, 2, UNIFIED)
-    tracer = opened(Budget(), layout)
-    try:
-        with Cgroups(UNIFIED) as cgroups:
-            tracer.watch({number(cgroups.top): ALL})
-            child = cgroups.run(cgroups.top, FORK)
-            made = cgroups.make("below")
-            go(child)
-            events = hear(tracer, lambda heard: Kind.EXIT in [event.kind for event in heard])
-            assert events[:2] == [
-                Event(Kind.MOVED, tgid=child.pid, cgroup=number(cgroups.top)),
-                Event(Kind.CGROUP_MADE, cgroup=number(made), parent=number(cgroups.top)),
-            ]
-            assert events[2].kind is Kind.FORK
-    finally:
-        tracer.close()
+    with closing(opened(Budget(), layout)) as tracer, Cgroups(UNIFIED) as cgroups:
+        tracer.watch({number(cgroups.top): ALL})
+        child = cgroups.run(cgroups.top, FORK)
+        made = cgroups.make("below")
+        go(child)
+        events = hear(tracer, lambda heard: Kind.EXIT in [event.kind for event in heard])
+        assert events[:2] == [
+            Event(Kind.MOVED, tgid=child.pid, cgroup=number(cgroups.top)),
+            Event(Kind.CGROUP_MADE, cgroup=number(made), parent=number(cgroups.top)),
+        ]
+        assert events[2].kind is Kind.FORK
 
 
 def test_a_crowded_cgroup_is_told_once_a_window_and_once_more_when_that_is_over(cgroups: Cgroups) -> None:
-    tracer = opened(Budget(events=10, window=60))
-    try:
+    with closing(opened(Budget(events=10, window=60))) as tracer:
         now = 1000.0
         tracer._clock = lambda: now
         tracer.watch({number(cgroups.top): Watch.THREADS})
@@ -243,13 +239,10 @@ def test_a_crowded_cgroup_is_told_once_a_window_and_once_more_when_that_is_over(
         now += 60 * 1.2
         assert tracer.read().events == (crowded,)
         assert tracer.read().events == ()
-    finally:
-        tracer.close()
 
 
 def test_the_end_of_a_crowded_window_can_be_waited_for(cgroups: Cgroups) -> None:
-    tracer = opened(Budget(events=1, window=0.05))
-    try:
+    with closing(opened(Budget(events=1, window=0.05))) as tracer:
         tracer.watch({number(cgroups.top): Watch.THREADS})
         child = cgroups.run(cgroups.top, STORM, "5")
         go(child)
@@ -259,13 +252,10 @@ def test_the_end_of_a_crowded_window_can_be_waited_for(cgroups: Cgroups) -> None
         while select.select([tracer.fileno()], [], [], 0.5)[0]:
             tracer.read()
         assert silent(tracer)
-    finally:
-        tracer.close()
 
 
 def test_a_crowded_cgroup_takes_nothing_from_its_neighbour(cgroups: Cgroups) -> None:
-    tracer = opened(Budget(events=10, window=60))
-    try:
+    with closing(opened(Budget(events=10, window=60))) as tracer:
         crowd, calm = cgroups.make("crowd"), cgroups.make("calm")
         tracer.watch({number(crowd): Watch.THREADS, number(calm): Watch.THREADS})
         storm, fork = cgroups.run(crowd, STORM, "50"), cgroups.run(calm, FORK)
@@ -274,13 +264,10 @@ def test_a_crowded_cgroup_takes_nothing_from_its_neighbour(cgroups: Cgroups) -> 
             line(child)
         told = [event.kind for event in tracer.read().events if event.cgroup == number(calm)]
         assert told == [Kind.MOVED, Kind.FORK, Kind.EXIT]
-    finally:
-        tracer.close()
 
 
 def test_what_finds_the_buffer_full_is_counted_and_told(cgroups: Cgroups) -> None:
-    tracer = opened(Budget(events=1_000_000))
-    try:
+    with closing(opened(Budget(events=1_000_000))) as tracer:
         tracer.watch({number(cgroups.top): Watch.THREADS})
         child = cgroups.run(cgroups.top, RENAMES, "7000")
         go(child)
@@ -294,14 +281,11 @@ def test_what_finds_the_buffer_full_is_counted_and_told(cgroups: Cgroups) -> Non
             assert tracer.read().lost == 0
         cgroups.run(cgroups.top, "")
         assert [event.kind for event in hear(tracer, bool)] == [Kind.MOVED]
-    finally:
-        tracer.close()
 
 
 def test_that_a_cgroup_is_crowded_is_told_when_there_is_room_again(cgroups: Cgroups) -> None:
     """The word found the buffer full and counted as said: what the cgroup did in the rest of the window was missed."""
-    tracer = opened(Budget(events=7000, window=60))
-    try:
+    with closing(opened(Budget(events=7000, window=60))) as tracer:
         tracer.watch({number(cgroups.top): Watch.THREADS})
         child = cgroups.run(cgroups.top, RENAMES, "7100")
         go(child)
@@ -311,14 +295,11 @@ def test_that_a_cgroup_is_crowded_is_told_when_there_is_room_again(cgroups: Cgro
             assert Kind.CROWDED not in [event.kind for event in tracer.read().events]
         go(child)
         assert hear(tracer, bool) == [Event(Kind.CROWDED, cgroup=number(cgroups.top))]
-    finally:
-        tracer.close()
 
 
 def test_one_read_is_bounded_and_the_rest_stays_readable(cgroups: Cgroups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gthulhu_agent.discovery.events.tracer._MOST", 7)
-    tracer = opened(Budget(events=1000, window=60))
-    try:
+    with closing(opened(Budget(events=1000, window=60))) as tracer:
         tracer.watch({number(cgroups.top): Watch.THREADS})
         child = cgroups.run(cgroups.top, STORM, "10")
         go(child)
@@ -327,8 +308,6 @@ def test_one_read_is_bounded_and_the_rest_stays_readable(cgroups: Cgroups, monke
         while not silent(tracer):
             sizes.append(len(tracer.read().events))
         assert sizes == [7, 7, 7]
-    finally:
-        tracer.close()
 
 
 def test_two_capabilities_are_enough() -> None:
