@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from gthulhu_agent import local, statedir
 from gthulhu_agent import secret as secrets
 from gthulhu_agent.errors import AgentError, UsageError
 
-_MAX_ANSWER = 32 * 1024 * 1024
 _SECONDS = 30.0
 _PORTS = {"http": 80, "https": 443}
 
@@ -49,25 +47,15 @@ class Agent:
         Raises:
             AgentError: it does not answer, or says no.
         """
-        headers = {"Accept": "application/json"}
-        if self.secret is not None:
-            headers["Authorization"] = f"Bearer {self.secret.decode('utf-8', 'surrogateescape')}"
-        connection = self.connect()
         try:
-            connection.request("GET", path, headers=headers)
-            with connection.getresponse() as answer:
-                value = json.loads(answer.read(_MAX_ANSWER))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return local.exchange(self.connect(), "GET", path, self.secret)
+        except local.Unanswered as error:
             raise AgentError(f"{self.name} does not answer: {error}", "see whether it runs, and where") from error
-        finally:
-            connection.close()
-        if not isinstance(value, dict) or answer.status >= http.client.BAD_REQUEST:
-            told = value if isinstance(value, dict) else {}
+        except local.SaidNo as error:
+            asks = error.status == http.client.UNAUTHORIZED
             raise AgentError(
-                f"{self.name} says no: {told.get('message', answer.status)}",
-                "name its --secret-file" if answer.status == http.client.UNAUTHORIZED else str(told.get("cure", "")),
-            )
-        return value
+                f"{self.name} says no: {error}", "name its --secret-file" if asks else error.cure
+            ) from error
 
 
 def find(url: str | None, keys: Keys, state_dir: Path) -> Agent:

@@ -14,7 +14,7 @@ from gthulhu_agent.statedir import Running
 _SECONDS = 60.0
 _UNIX = "unix:"
 _ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what it listens on, not what we open
-_MAX_ANSWER = 1024 * 1024
+_MAX_ANSWER = 32 * 1024 * 1024
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -34,27 +34,53 @@ def post(running: Running, path: str) -> dict[str, object]:
     Raises:
         AgentError: it does not answer, or says no.
     """
-    headers = {"Content-Length": "0"}
-    if running.secret_file is not None:
-        headers["Authorization"] = (
-            f"Bearer {secrets.read(Path(running.secret_file)).decode('utf-8', 'surrogateescape')}"
-        )
-    connection = connection_to(running.listen)
+    secret = None if running.secret_file is None else secrets.read(Path(running.secret_file))
     try:
-        connection.request("POST", path, headers=headers)
-        answer = connection.getresponse()
-        value = json.loads(answer.read(_MAX_ANSWER))
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        return exchange(connection_to(running.listen), "POST", path, secret)
+    except Unanswered as error:
         raise AgentError(
             f"process {running.pid} has the state folder and does not answer on {running.listen}: {error}",
             cure=f"stop it (kill {running.pid}) and try again",
         ) from error
+    except SaidNo as error:
+        raise AgentError(f"the agent says no: {error}", error.cure) from error
+
+
+class Unanswered(Exception):  # noqa: N818 - says what is the matter
+    """There was no answer, or none of an agent."""
+
+
+class SaidNo(Exception):  # noqa: N818 - says what is the matter
+    """The agent refused, with ``status`` and a ``cure`` or ''."""
+
+    def __init__(self, message: str, status: int, cure: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.cure = cure
+
+
+def exchange(connection: http.client.HTTPConnection, method: str, path: str, secret: bytes | None) -> dict[str, object]:
+    """One call without a body, with ``secret`` as login where there is one; the JSON object that comes back.
+
+    Raises:
+        Unanswered: none does.
+        SaidNo: it is a refusal.
+    """
+    headers = {"Accept": "application/json"}
+    if secret is not None:
+        headers["Authorization"] = f"Bearer {secret.decode('ascii')}"
+    try:
+        connection.request(method, path, headers=headers)
+        with connection.getresponse() as answer:
+            value = json.loads(answer.read(_MAX_ANSWER))
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        raise Unanswered(str(error)) from error
     finally:
         connection.close()
+    told: dict[str, object] = value if isinstance(value, dict) else {}
     if not isinstance(value, dict) or answer.status >= http.client.BAD_REQUEST:
-        told = value if isinstance(value, dict) else {}
-        raise AgentError(f"the agent says no: {told.get('message', answer.status)}", str(told.get("cure", "")))
-    return value
+        raise SaidNo(str(told.get("message", answer.status)), answer.status, str(told.get("cure", "")))
+    return told
 
 
 def connection_to(listen: str, seconds: float = _SECONDS) -> http.client.HTTPConnection:
