@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gthulhu_agent.disk import Disk
 from gthulhu_agent.errors import NotStored
-from gthulhu_agent.legacy.runtime_config import BadConfig, RuntimeConfig, as_json, normal
+from gthulhu_agent.legacy.runtime_config import BadConfig, RuntimeConfig, as_json, normal, of_json
 from gthulhu_agent.legacy.runtime_file import NAME, Damaged, Kept, RuntimeFile
 
 ON = {"configVersion": "1", "mode": "gthulhu", "kernelMode": True, "builtinIdle": True, "monitoringEnabled": True}
@@ -292,6 +292,17 @@ configs = st.builds(
     st.integers(0, 2**64 - 1),
     *[st.booleans()] * 6,
 )
+
+
+@given(configs)
+def test_what_is_said_in_json_is_read_back(config: RuntimeConfig) -> None:
+    assert of_json(as_json(config)) == config
+
+
+@pytest.mark.parametrize("said", [{"mode": 1}, {"kernelMode": "yes"}, {"sliceNsMin": True}, {"configVersion": []}])
+def test_a_daemons_field_of_another_type_is_no_configuration(said: dict[str, object]) -> None:
+    with pytest.raises(TypeError):
+        of_json(said)
 
 
 @given(configs, st.integers(0, 2**40))

@@ -11,7 +11,7 @@ from gthulhu_agent.api import go_json
 from gthulhu_agent.api.answers import STATUS, Answer, of_rows
 from gthulhu_agent.api.callers import NotLoggedIn
 from gthulhu_agent.legacy.listing import PodProcess, PodProcesses, ThreadStrategy
-from gthulhu_agent.legacy.runtime_config import RuntimeStatus
+from gthulhu_agent.legacy.runtime_config import RuntimeStatus, as_json
 from gthulhu_wire.intents import format_instant
 from gthulhu_wire.refusals import Refusal
 
@@ -108,18 +108,7 @@ def runtime(status: RuntimeStatus, now: int) -> Answer:
         "configAvailable": config is not None,
     }
     if config is not None:
-        data |= {
-            "mode": config.mode or None,
-            "schedulerName": config.scheduler or None,
-            "sliceNsDefault": config.slice_default or None,
-            "sliceNsMin": config.slice_least or None,
-            "kernelMode": config.kernel_mode,
-            "maxTimeWatchdog": config.max_time_watchdog,
-            "earlyProcessing": config.early_processing,
-            "builtinIdle": config.builtin_idle,
-            "schedulerEnabled": config.scheduler_enabled,
-            "monitoringEnabled": config.monitoring_enabled,
-        }
+        data |= {name: value if isinstance(value, bool) else value or None for name, value in as_json(config).items()}
     return success(now, _without_none(data))
 
 

@@ -14,7 +14,7 @@ from gthulhu_agent.api.logins import read_login
 from gthulhu_agent.legacy.metricset import MetricSet
 from gthulhu_agent.legacy.narrowing import Narrowing
 from gthulhu_agent.legacy.received import ReceivedIntent, ReceivedNodeIntent
-from gthulhu_agent.legacy.runtime_config import RuntimeConfig
+from gthulhu_agent.legacy.runtime_config import RuntimeConfig, of_json
 from gthulhu_agent.tokens.values import TokenRequest
 from gthulhu_wire.intents import CommandOn
 
@@ -182,20 +182,7 @@ def read_runtime_config(body: bytearray) -> RuntimeConfig:
     Raises:
         Unreadable: it is not one.
     """
-    found = _taken(body, _RUNTIME)
-    return RuntimeConfig(
-        version=found.get("configVersion", ""),
-        mode=found.get("mode", ""),
-        scheduler=found.get("schedulerName", ""),
-        slice_default=found.get("sliceNsDefault", 0),
-        slice_least=found.get("sliceNsMin", 0),
-        kernel_mode=found.get("kernelMode", False),
-        max_time_watchdog=found.get("maxTimeWatchdog", False),
-        early_processing=found.get("earlyProcessing", False),
-        builtin_idle=found.get("builtinIdle", False),
-        scheduler_enabled=found.get("schedulerEnabled", False),
-        monitoring_enabled=found.get("monitoringEnabled", False),
-    )
+    return of_json(_taken(body, _RUNTIME))
 
 
 def read_token_request(call: Call) -> TokenRequest:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from gthulhu_agent.legacy.runtime import DaemonFault
-from gthulhu_agent.legacy.runtime_config import RuntimeConfig, RuntimeStatus, as_json
+from gthulhu_agent.legacy.runtime_config import RuntimeConfig, RuntimeStatus, as_json, of_json
 
 _MOST = 64 * 1024
 """Bytes of an answer."""
@@ -86,26 +86,11 @@ async def _text(answer: aiohttp.ClientResponse) -> bytes:
 
 
 def _status(data: Mapping[str, Any]) -> RuntimeStatus:
-    config = None
-    if data.get("configAvailable"):
-        config = RuntimeConfig(
-            version=str(data.get("configVersion", "")),
-            mode=str(data.get("mode", "")),
-            scheduler=str(data.get("schedulerName", "")),
-            slice_default=int(data.get("sliceNsDefault", 0)),
-            slice_least=int(data.get("sliceNsMin", 0)),
-            kernel_mode=bool(data.get("kernelMode")),
-            max_time_watchdog=bool(data.get("maxTimeWatchdog")),
-            early_processing=bool(data.get("earlyProcessing")),
-            builtin_idle=bool(data.get("builtinIdle")),
-            scheduler_enabled=bool(data.get("schedulerEnabled")),
-            monitoring_enabled=bool(data.get("monitoringEnabled")),
-        )
     return RuntimeStatus(
-        version=str(data.get("configVersion", "")),
+        version=str(data.get("configVersion") or ""),
         applied=data.get("applied") is True,
-        applied_at=str(data.get("appliedAt", "")),
-        restarts=int(data.get("restartCount", 0)),
-        last_error=str(data.get("lastError", "")),
-        config=config,
+        applied_at=str(data.get("appliedAt") or ""),
+        restarts=int(data.get("restartCount") or 0),
+        last_error=str(data.get("lastError") or ""),
+        config=of_json(data) if data.get("configAvailable") else None,
     )

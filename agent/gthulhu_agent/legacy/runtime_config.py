@@ -7,8 +7,10 @@ which keeps them on for ever (fault W-20).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
 
 LONGEST = 1024
 """Bytes of a version or a name."""
@@ -66,19 +68,38 @@ def normal(said: RuntimeConfig) -> RuntimeConfig:
 
 def as_json(config: RuntimeConfig) -> dict[str, object]:
     """Every field, those that are false or 0 too."""
-    return {
-        "configVersion": config.version,
-        "mode": config.mode,
-        "schedulerName": config.scheduler,
-        "sliceNsDefault": config.slice_default,
-        "sliceNsMin": config.slice_least,
-        "kernelMode": config.kernel_mode,
-        "maxTimeWatchdog": config.max_time_watchdog,
-        "earlyProcessing": config.early_processing,
-        "builtinIdle": config.builtin_idle,
-        "schedulerEnabled": config.scheduler_enabled,
-        "monitoringEnabled": config.monitoring_enabled,
-    }
+    return {name: getattr(config, field) for field, name in _NAMES.items()}
+
+
+def of_json(said: Mapping[str, object]) -> RuntimeConfig:
+    """The configuration among the fields of ``said``; what is absent or null is empty, 0 or off.
+
+    Raises:
+        TypeError: a field is not of its type.
+    """
+    found: dict[str, Any] = {}
+    for field in fields(RuntimeConfig):
+        name = _NAMES[field.name]
+        if (value := said.get(name)) is not None:
+            if type(value) is not type(field.default):
+                raise TypeError(f"{name} is {value!r}")
+            found[field.name] = value
+    return RuntimeConfig(**found)
+
+
+_NAMES = {
+    "version": "configVersion",
+    "mode": "mode",
+    "scheduler": "schedulerName",
+    "slice_default": "sliceNsDefault",
+    "slice_least": "sliceNsMin",
+    "kernel_mode": "kernelMode",
+    "max_time_watchdog": "maxTimeWatchdog",
+    "early_processing": "earlyProcessing",
+    "builtin_idle": "builtinIdle",
+    "scheduler_enabled": "schedulerEnabled",
+    "monitoring_enabled": "monitoringEnabled",
+}
 
 
 @dataclass(frozen=True, slots=True)
