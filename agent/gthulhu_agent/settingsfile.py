@@ -7,7 +7,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Entry:
 
     where: str
     key: str
-    value: object
+    value: object = field(repr=False)
     exposed: bool = False
 
 

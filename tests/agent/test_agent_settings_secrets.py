@@ -13,9 +13,11 @@ import pytest
 from agent_program import run
 from requirement import missing
 
+from gthulhu_agent import settingsfile
+from gthulhu_agent.configuring.said import from_file
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import MAX_BYTES, SecretText, check_folder, read
-from gthulhu_agent.settings import SETTINGS, Settings, load
+from gthulhu_agent.settings import BY_NAME, SETTINGS, Settings, load
 
 HOME = {"HOME": "/home/me"}
 HIDDEN = base64.b64encode(b"a key that nobody may see").decode()
@@ -141,6 +143,16 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(tmp_path: Path) -
     assert done.returncode == 64
     assert "--token-rsa-private-key-pem: token.rsa_private_key_pem is seen by every user" in done.stderr
     assert HIDDEN not in done.stderr + done.stdout
+
+
+def test_what_a_file_says_is_not_shown_before_it_is_known_to_be_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(f'[tls]\nkey_pem = """\n{KEY}"""\n')
+    file.chmod(0o600)
+    entries = settingsfile.read(file, ["tls"])
+    said = from_file(file, BY_NAME, [], [])
+    assert said[0].said == entries[0].value == KEY
+    assert HIDDEN not in repr(entries) + repr(said)
 
 
 def test_a_secret_text_shows_nothing_of_itself(tmp_path: Path) -> None:

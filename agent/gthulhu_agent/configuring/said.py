@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gthulhu_agent.configuring.credentials import CredentialMissing, resolved
@@ -29,7 +29,7 @@ class Said:
 
     where: str
     setting: Setting
-    said: object
+    said: object = field(repr=False)
     exposed: bool = False
 
     def value(self, environ: Mapping[str, str]) -> object:
