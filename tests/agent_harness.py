@@ -14,12 +14,12 @@ from typing import Any
 import aiohttp
 
 from gthulhu_agent.api.edge import Edge
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.configuring.listens import listens
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Process, Snapshot, TaskId, Thread
 from gthulhu_agent.disk import Disk
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.protocol import Applied, EnforcerStats, IntentState
-from gthulhu_agent.engine import Clock
 from gthulhu_agent.secret import Secret
 from gthulhu_agent.service import Service
 from gthulhu_agent.settings import Settings, load

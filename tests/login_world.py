@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gthulhu_agent.engine import Clock
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.secrettext import SecretText
 from gthulhu_agent.tokens import Login, Ways
 from gthulhu_agent.tokens.limits import Limits

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gthulhu_agent import secret as secrets
 from gthulhu_agent import secrettext
-from gthulhu_agent.engine import Clock
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.secret import Secret
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.tls.identity import is_client

@@ -11,9 +11,10 @@ from typing import TypeVar
 import structlog
 
 from gthulhu_agent.accepting import Outcome, judge
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.protocol import Refused as NotTaken
-from gthulhu_agent.engine import Clock, Engine
+from gthulhu_agent.engine import Engine
 from gthulhu_agent.errors import NotStored
 from gthulhu_agent.legacy.received import OWNER, Received
 from gthulhu_agent.legacy.strategies import StrategyState

@@ -12,24 +12,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import structlog
 
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.discovery.events.event import Events, Watch
 from gthulhu_agent.discovery.kubepods import Place
-from gthulhu_agent.discovery.quick import Looked, key_of
-from gthulhu_agent.discovery.snapshot import Group, Snapshot
+from gthulhu_agent.discovery.quick import Looked
+from gthulhu_agent.discovery.snapshot import Snapshot
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
-from gthulhu_agent.enforcing.protocol import Applied, Enforcer, EnforcerStats, IntentState, Refused
+from gthulhu_agent.enforcing.protocol import Enforcer
 from gthulhu_agent.enforcing.ranked import Ranked
+from gthulhu_agent.passes import Pass, Tally, enforced_since, is_calm, replaced
 from gthulhu_agent.quickpass import Looker, Quick, QuickPasses, QuickTally, ended
 from gthulhu_agent.state import ConditionKind, Conditions, Held
-from gthulhu_wire.intents import Terms
 
 _LONGEST_WAIT = 60.0
 _DOUBLINGS = 16
@@ -67,61 +67,6 @@ class Bind(Protocol):
     ) -> tuple[Binding, ...]:
         """Which groups which intents reach."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Wall time in Unix seconds for instants that people name, monotonic time for all others."""
-
-    wall: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    cpu: Callable[[], float] = time.thread_time
-    """CPU seconds of the calling thread."""
-
-    @property
-    def now(self) -> int:
-        """Whole Unix seconds."""
-        return int(self.wall())
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """Since when (Unix seconds) an intent of these terms is enforced."""
-
-    terms: Terms
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one pass found and did. ``applied`` None where nothing was to be touched."""
-
-    at: int
-    seconds: float
-    held: Held
-    snapshot: Snapshot
-    bindings: tuple[Binding, ...]
-    applied: Applied | None
-    stats: EnforcerStats
-    enforced: Mapping[IntentKey, Since]
-    """Intents whose every thread runs as told, and since when."""
-    refused: Refused | None
-    """The first thing that the kernel did not take; the others are told by intent."""
-
-    @property
-    def states(self) -> Mapping[IntentKey, IntentState]:
-        """The kernel's side of each intent; empty where nothing was to be touched."""
-        return {} if self.applied is None else self.applied.intents
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counters of the loop since the agent's start; they never go down."""
-
-    passes: int = 0
-    failures: int = 0
-    rebased: int = 0
-    drifted: int = 0
 
 
 class Engine:
@@ -278,7 +223,7 @@ class Engine:
         # Asked here and not before: whoever reverts waits for this thread.
         count = self.enforcer.hasten(bindings, looked.threads) if self.touching else 0
         self._latest = replace(
-            latest, snapshot=looked.snapshot, bindings=_put(latest.bindings, looked.touched, bindings)
+            latest, snapshot=looked.snapshot, bindings=replaced(latest.bindings, looked.touched, bindings)
         )
         return count
 
@@ -365,10 +310,10 @@ class Engine:
             bindings=bindings,
             applied=applied,
             stats=self.enforcer.stats(),
-            enforced=_enforced(held, states, {} if self.last is None else self.last.enforced, at),
+            enforced=enforced_since(held, states, {} if self.last is None else self.last.enforced, at),
             refused=next((refused for state in states.values() for refused in state.refused), None),
         )
-        self._calm = min(_CALM, 2 * self._calm) if _is_calm(self._latest, done) else 1
+        self._calm = min(_CALM, 2 * self._calm) if is_calm(self._latest, done) else 1
         self._latest = done
         return done, self._to_hear_of(bindings)
 
@@ -452,29 +397,3 @@ class Engine:
     def _until_next_end(self) -> float:
         now = self._clock.wall()
         return min((end - now for end in self._ends if end > now), default=math.inf)
-
-
-def _is_calm(former: Pass | None, done: Pass) -> bool:
-    """Whether a pass found everything as the one before had left it."""
-    applied = done.applied
-    quiet = applied is None or not (applied.rebased or applied.drifted)
-    return former is not None and former.held is done.held and former.snapshot is done.snapshot and quiet
-
-
-def _put(bindings: Sequence[Binding], touched: Sequence[Group], instead: Sequence[Binding]) -> tuple[Binding, ...]:
-    """``bindings`` with those of the ``touched`` groups replaced."""
-    keys = {key_of(group) for group in touched}
-    return (*(binding for binding in bindings if key_of(binding.group) not in keys), *instead)
-
-
-def _enforced(
-    held: Held, states: Mapping[IntentKey, IntentState], former: Mapping[IntentKey, Since], now: int
-) -> dict[IntentKey, Since]:
-    found: dict[IntentKey, Since] = {}
-    for intent in held.intents:
-        key = intent.key
-        state = states.get(key)
-        if state is not None and state.enforced:
-            known = former.get(key)
-            found[key] = known if known is not None and known.terms == intent.terms else Since(intent.terms, now)
-    return found

@@ -12,7 +12,7 @@ from gthulhu_agent.enforcing import sched_attr
 from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
 from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
-from gthulhu_agent.engine import Pass
+from gthulhu_agent.passes import Pass
 from gthulhu_agent.views import schedule_json
 from gthulhu_wire.intents import Intent, format_instant
 

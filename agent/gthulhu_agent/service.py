@@ -20,6 +20,7 @@ from gthulhu_agent.api.handlers import Handlers
 from gthulhu_agent.api.server import ApiServer
 from gthulhu_agent.api.serving import Guards, Serving
 from gthulhu_agent.choosing import find_enforcer, put_back
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.discovery.events.choose import open_events
 from gthulhu_agent.discovery.events.event import Events
 from gthulhu_agent.discovery.layout import LayoutError, find_layout
@@ -27,7 +28,7 @@ from gthulhu_agent.discovery.parents import parent_of
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Enforcer
-from gthulhu_agent.engine import Clock, Engine, Scanner
+from gthulhu_agent.engine import Engine, Scanner
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.hostlock import claimed
 from gthulhu_agent.legacy.decision_maker import DecisionMaker

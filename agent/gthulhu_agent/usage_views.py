@@ -22,7 +22,7 @@ from gthulhu_wire.intents import Intent, PodRef, format_instant
 if TYPE_CHECKING:
     from gthulhu_agent.agent import Agent
     from gthulhu_agent.discovery.snapshot import TaskId
-    from gthulhu_agent.engine import Pass
+    from gthulhu_agent.passes import Pass
 
 MOST_INTENTS = 16
 """Intents of one pod that are told; a node can have 100,000."""

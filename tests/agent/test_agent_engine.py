@@ -14,10 +14,10 @@ import pytest
 from agent_harness import FakeKernel, FakeScanner, Harness, desired, intent, running, snapshot
 from store_steps import Steps
 
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.discovery.snapshot import Snapshot
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.protocol import Applied, Refused
-from gthulhu_agent.engine import Clock
 
 RARELY = 3600.0
 """A scan interval after which no test waits: whatever happens, happens for another reason."""

@@ -14,13 +14,14 @@ import pytest
 from agent_harness import FakeKernel, intent
 from recorded_host import V2, FakeHost
 
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.discovery.events.event import Batch, Event, Kind, Tally, Watch
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Applied
-from gthulhu_agent.engine import Clock, Engine
+from gthulhu_agent.engine import Engine
 from gthulhu_agent.errors import BpfError
 from gthulhu_agent.state import ConditionKind, Conditions, Held
 

@@ -38,8 +38,8 @@ from login_world import (
 )
 
 from gthulhu_agent.callers import Access, Caller, NoLogin
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.disk import Disk
-from gthulhu_agent.engine import Clock
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import SecretText
 from gthulhu_agent.tokens import Login, LoginFault, LoginRefused, TokenRequest, Ways, assertions, issuing, signingkey

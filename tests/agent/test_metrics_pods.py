@@ -15,9 +15,9 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from usage_world import FakeReader, myself, pods, process
 
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.discovery.events.event import Batch, Events, Kind, Tally, Watch
 from gthulhu_agent.discovery.snapshot import Snapshot, TaskId
-from gthulhu_agent.engine import Clock
 from gthulhu_agent.legacy.metricset import MetricSet, MetricSets
 from gthulhu_agent.legacy.received import Received, ReceivedIntent
 from gthulhu_agent.metrics.events import EventsCollector

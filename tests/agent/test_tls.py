@@ -30,7 +30,7 @@ from login_world import spki_pem
 from tls_world import Authority, write
 
 from gthulhu_agent.api.edge import Edge
-from gthulhu_agent.engine import Clock
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.secrettext import SecretText
 from gthulhu_agent.settings import Settings

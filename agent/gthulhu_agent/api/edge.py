@@ -10,7 +10,7 @@ import structlog
 from gthulhu_agent.admission import Admission, admission
 from gthulhu_agent.api.callers import Callers
 from gthulhu_agent.api.listener import Listener, listen
-from gthulhu_agent.engine import Clock
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.secret import Secret
 from gthulhu_agent.settings import Listen, Settings

@@ -14,13 +14,13 @@ from gthulhu_agent.agent import Agent, Refused
 from gthulhu_agent.discovery.snapshot import Process, TaskId
 from gthulhu_agent.enforcing.binding import IntentKey
 from gthulhu_agent.enforcing.protocol import Refused as Note
-from gthulhu_agent.engine import Pass
 from gthulhu_agent.legacy.listing import MAP_ENTRIES, PodProcesses, ThreadStrategy, pod_processes, thread_strategies
 from gthulhu_agent.legacy.metricset import MetricSets
 from gthulhu_agent.legacy.narrowing import Narrowing, narrowed
 from gthulhu_agent.legacy.received import OWNER, Received, ReceivedIntent, ReceivedNodeIntent, ReceivedStrategy
 from gthulhu_agent.legacy.roots import node_root, pod_root
 from gthulhu_agent.legacy.translating import Reached, Surroundings, Translation, translate
+from gthulhu_agent.passes import Pass
 from gthulhu_agent.state import ConditionKind, Held
 from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.documents import MAX_INTENTS

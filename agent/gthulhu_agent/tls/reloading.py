@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from gthulhu_agent.engine import Clock
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.state import ConditionKind, Conditions
 from gthulhu_agent.tls import loading

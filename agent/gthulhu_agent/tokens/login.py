@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from gthulhu_agent.callers import Caller, NoLogin
-from gthulhu_agent.engine import Clock
+from gthulhu_agent.clock import Clock
 from gthulhu_agent.errors import UsageError
 from gthulhu_agent.tokens import assertions, issuing
 from gthulhu_agent.tokens.claims import BadClaims
