@@ -87,11 +87,7 @@ class Threads:
         decided: list[tuple[Wish, Attributes, ThreadRecord | None]] = []
         # All of descent first: deciding changes the records that it is judged by.
         for wish in (*wishes, *self._unjudged(bystanders)):
-            try:
-                now = writer.read(wish.thread.tid)
-            except OSError as error:
-                done.found[wish.thread] = Found(None, (refused_thread("slice", error),))
-                continue
+            now = _read(wish, writer, done)
             if now is None:
                 continue
             record = self._records.get(wish.thread)
@@ -111,11 +107,7 @@ class Threads:
         done = Round()
         family = Lineage(self._family_records(wishes), self._tasks) if self._records else None
         for wish in wishes:
-            try:
-                now = writer.read(wish.thread.tid)
-            except OSError as error:
-                done.found[wish.thread] = Found(None, (refused_thread("slice", error),))
-                continue
+            now = _read(wish, writer, done)
             if now is None:
                 continue
             record = self._records.get(wish.thread)
@@ -315,6 +307,15 @@ class Threads:
             self._records.pop(thread, None)
         else:
             self._records[thread] = record
+
+
+def _read(wish: Wish, writer: ThreadWriter, done: Round) -> Attributes | None:
+    """What the kernel says of the thread; None where it has ended, or where that is refused, which is noted."""
+    try:
+        return writer.read(wish.thread.tid)
+    except OSError as error:
+        done.found[wish.thread] = Found(None, (refused_thread("slice", error),))
+        return None
 
 
 def _is_orphaned(record: ThreadRecord, present: Collection[IntentKey]) -> bool:
