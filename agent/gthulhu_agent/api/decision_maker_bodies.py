@@ -13,12 +13,10 @@ from gthulhu_agent.api.go_json import INT64, UINT64, Struct, Unreadable
 from gthulhu_agent.api.logins import read_login
 from gthulhu_agent.legacy.metricset import MetricSet
 from gthulhu_agent.legacy.narrowing import Narrowing
-from gthulhu_agent.legacy.received import ReceivedIntent, ReceivedNodeIntent
+from gthulhu_agent.legacy.received import Labels, ReceivedIntent, ReceivedNodeIntent
 from gthulhu_agent.legacy.runtime_config import RuntimeConfig, of_json
 from gthulhu_agent.tokens.values import TokenRequest
 from gthulhu_wire.intents import CommandOn
-
-Labels = tuple[tuple[str, str], ...]
 
 _text, _int, _uint = go_json.text, go_json.integer(INT64), go_json.integer(UINT64)
 

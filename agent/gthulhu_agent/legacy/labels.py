@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gthulhu_agent.discovery.snapshot import DiscoveredPod
-from gthulhu_agent.legacy.received import ReceivedIntent
+from gthulhu_agent.legacy.received import Labels, ReceivedIntent
 from gthulhu_wire.intents import PodRef
-
-Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,12 @@ from gthulhu_agent.enforcing.binding import Binding, CommandRule, IntentKey
 from gthulhu_agent.enforcing.first_match import FirstMatches
 from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
-from gthulhu_agent.legacy.received import ReceivedIntent, ReceivedStrategy
+from gthulhu_agent.legacy.received import Labels, ReceivedIntent, ReceivedStrategy
 from gthulhu_agent.legacy.translating import ALL_BUT_PAUSE, PAUSE, Origin
 from gthulhu_wire.dialects import Dialect, speak
 
 MAP_ENTRIES = 4096
 """Threads that Gthulhu's scheduler has room for; what comes after them it loses without a word (fault Y-11)."""
-
-Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.intents import CommandOn
 
+Labels = tuple[tuple[str, str], ...]
+"""Keys with their values, sorted or as received."""
 OWNER = "legacy"
 """Who owns a node whose set came through the Decision Maker's or the BSS API."""
 
@@ -30,7 +32,7 @@ class ReceivedIntent:
     command_regex: str = ""
     priority: int = 0
     execution_time: int = 0
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: Labels = ()
     command_on: CommandOn = CommandOn.COMM
 
 
@@ -58,7 +60,7 @@ class ReceivedStrategy:
     priority: bool = False
     execution_time: int = 0
     pid: int = 0
-    selectors: tuple[tuple[str, str], ...] = ()
+    selectors: Labels = ()
     command_regex: str = ""
 
 

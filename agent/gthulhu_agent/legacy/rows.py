@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sys import intern
 from typing import Any, TypeVar
 
-from gthulhu_agent.legacy.received import Received, ReceivedIntent, ReceivedNodeIntent, ReceivedStrategy
+from gthulhu_agent.legacy.received import Labels, Received, ReceivedIntent, ReceivedNodeIntent, ReceivedStrategy
 from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.intents import CommandOn
 
 LINE_MAX = 256 * 1024 * 1024
 """Rows come from a request of at most 32 MiB; escaping a control character takes six bytes for one."""
 _ROWS = 256
-
-Pairs = tuple[tuple[str, str], ...]
 
 _T = TypeVar("_T")
 _COMMAND_ON = {choice.value: choice for choice in CommandOn}
@@ -50,7 +48,7 @@ def read(head: Mapping[str, object], line: Callable[[], bytes]) -> Received:
     Raises:
         ValueError, TypeError, KeyError: it is not what was written.
     """
-    shared: dict[Pairs, Pairs] = {}
+    shared: dict[Labels, Labels] = {}
     return Received(
         intents=_all(lambda row: _intent(row, shared), head["intents"], line),
         node_intents=_all(_node_intent, head["nodeIntents"], line),
@@ -98,7 +96,7 @@ def _of_strategy(one: ReceivedStrategy) -> tuple[object, ...]:
     return (one.priority, one.execution_time, one.pid, one.selectors, one.command_regex)
 
 
-def _intent(row: list[Any], shared: dict[Pairs, Pairs]) -> ReceivedIntent:
+def _intent(row: list[Any], shared: dict[Labels, Labels]) -> ReceivedIntent:
     name, uid, node, namespace, regex, priority, execution_time, labels, command_on = row
     pairs = _pairs(labels)
     return ReceivedIntent(
@@ -124,5 +122,5 @@ def _strategy(row: list[Any]) -> ReceivedStrategy:
     return ReceivedStrategy(priority, execution_time, pid, _pairs(selectors), command_regex)
 
 
-def _pairs(rows: list[list[str]]) -> Pairs:
+def _pairs(rows: list[list[str]]) -> Labels:
     return tuple((intern(key), intern(value)) for key, value in rows)
