@@ -38,18 +38,21 @@ def read(path: Path, sections: Collection[str] = ()) -> tuple[Entry, ...]:
     """The keys of ``path``, in its order; those of a table that is in ``sections`` one by one.
 
     Raises:
-        UsageError: the file cannot be read, others may write to it, or it is not TOML.
+        UsageError: the file is none, cannot be read, others may write to it, or it is not TOML.
     """
     try:
-        with path.open("rb") as stream:
+        # Opening a pipe would wait for whoever writes to it, without a word.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise UsageError(f"{path}: is no regular file", cure="write the settings to a file, and name that")
             data = stream.read(_MAX_BYTES + 1)
         if mode & stat.S_IWOTH:
             raise UsageError(f"{path}: everybody may write to it", cure=f"chmod o-w {path}")
         if len(data) > _MAX_BYTES:
             raise UsageError(f"{path}: more than {_MAX_BYTES} bytes; that is no settings file")
-        # As tomllib does when it reads a file; columns then count characters of the line as people see it.
-        text = data.decode().replace("\r\n", "\n")
+        # Columns count characters of the line as people see it; editors on Windows begin a file with a mark.
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
         document = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -76,6 +76,22 @@ def test_a_file_that_is_no_settings_file_is_refused(tmp_path: Path, data: bytes)
         load(file=tmp_path / "agent.toml", environ=HOME, options={})
 
 
+def test_a_file_that_begins_with_the_mark_of_editors_on_windows_is_read(tmp_path: Path) -> None:
+    text = 'node = "n7"\r\nwrong = 1\r\n'.encode("utf-8-sig")
+    (tmp_path / "agent.toml").write_bytes(text)
+    with pytest.raises(UsageError, match=r"agent\.toml:2:1: 'wrong' is not a setting"):
+        load(file=tmp_path / "agent.toml", environ=HOME, options={})
+    (tmp_path / "agent.toml").write_bytes(text.partition(b"wrong")[0])
+    assert load(file=tmp_path / "agent.toml", environ=HOME, options={}).node == "n7"
+
+
+def test_settings_in_a_pipe_do_not_hold_the_start_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "agent.toml", 0o600)
+    for path in (tmp_path / "agent.toml", Path("/dev/null"), tmp_path):
+        with pytest.raises(UsageError, match=r"is no regular file|Is a directory"):
+            load(file=path, environ=HOME, options={})
+
+
 def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load(file=tmp_path / "agent.toml", environ=HOME, options={})
