@@ -83,7 +83,13 @@ def test_an_agent_that_has_the_folder_and_does_not_answer_is_named(tmp_path: Pat
         assert f"kill {program.process.pid}" in done.stderr
 
 
-def test_logs_are_json_on_stderr_without_the_secret(tmp_path: Path) -> None:
+def test_ctrl_c_ends_serve_as_sigterm_does(tmp_path: Path) -> None:
+    with serving(tmp_path) as program:
+        code, stderr = program.stop(signal.SIGINT)
+    assert (code, "stopping; what is enforced stays" in stderr) == (0, True)
+
+
+def test_x14_logs_are_json_on_stderr_without_the_secret(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-level", "debug", secret=True) as program:
         program.call("PUT", "/v1/desired", BODY)
         program.call("PUT", "/v1/desired", {**BODY, "generation": 1})
@@ -93,6 +99,13 @@ def test_logs_are_json_on_stderr_without_the_secret(tmp_path: Path) -> None:
         events = [json.loads(line) for line in stderr.splitlines()]
     assert {"serving", "took a set", "stopping; what is enforced stays"} <= {event["event"] for event in events}
     assert SECRET.decode() not in stderr
+
+
+def test_x14_what_is_below_the_level_is_not_logged(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-level", "warning") as program:
+        program.call("PUT", "/v1/desired", BODY)
+        _, stderr = program.stop()
+    assert {json.loads(line)["level"] for line in stderr.splitlines()} <= {"warning", "error"}
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_what_a_file_says_is_not_shown_before_it_is_known_to_be_no_secret(tmp_pa
     assert HIDDEN not in repr(entries) + repr(said)
 
 
-def test_a_secret_text_shows_nothing_of_itself(tmp_path: Path) -> None:
+def test_x14_a_secret_text_shows_nothing_of_itself(tmp_path: Path) -> None:
     settings = loaded(tmp_path, f'[token]\nrsa_private_key_pem = """\n{KEY}"""\n')
     key = token_key(settings)
     for shown in (repr(key), str(key), f"{key}", f"{key!r:>50}", repr(settings), str(dataclasses.asdict(settings))):
@@ -182,7 +182,7 @@ SECRET_ONES = [setting.name for setting in SETTINGS if setting.secret]
         f'"{KEY.splitlines()[0]}\\q{HIDDEN}"',
     ],
 )
-def test_no_error_shows_a_key_wherever_it_was_put(tmp_path: Path, name: str, value: str) -> None:
+def test_x14_no_error_shows_a_key_wherever_it_was_put(tmp_path: Path, name: str, value: str) -> None:
     if name not in SECRET_ONES and "KEY-----" not in value:
         return  # what has no frame of PEM and stands in a setting that is no secret cannot be known to be one
     with pytest.raises(UsageError) as told:

@@ -509,7 +509,7 @@ def _fingerprint() -> str:
     return hashlib.sha256(publishing.spki(rsa_key().public_key())).hexdigest()
 
 
-async def test_too_many_logins_are_not_looked_at(clients: Path) -> None:
+async def test_x11_too_many_logins_are_not_looked_at(clients: Path) -> None:
     time = Time()
     one = login(Ways(clients=clients), time=time, limits=Limits(by_peer=Rate(3, 1), in_all=Rate(5, 2)))
     request = TokenRequest(assertion="x", peer="192.0.2.1")
