@@ -53,10 +53,7 @@ class Target:
         Raises:
             Unreachable: no answer came.
         """
-        if self.tls is None:
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
-        else:
-            connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT, context=self.tls)
+        connection = self._connection()
         data = request.raw if request.raw is not None else _encode(request.body)
         try:
             connection.putrequest(request.method, f"{self.path}{request.path}", skip_accept_encoding=True)
@@ -71,6 +68,25 @@ class Target:
             connection.close()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Got(response.status, headers, body.decode("utf-8", "replace"))
+
+    def check(self) -> None:
+        """See that somebody is there.
+
+        Raises:
+            Unreachable: nobody takes a connection.
+        """
+        connection = self._connection()
+        try:
+            connection.connect()
+        except OSError as error:
+            raise Unreachable(f"{type(error).__name__} {error}") from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT, context=self.tls)
 
 
 def target(url: str, *, ca: Path | None = None, certificate: Path | None = None, key: Path | None = None) -> Target:

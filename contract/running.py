@@ -47,7 +47,7 @@ def run(
 
     Raises:
         TableError: a step has a variable or a matcher that there is not.
-        Unreachable: the login got no answer.
+        Unreachable: the login got no answer, or nobody is there any longer.
     """
     known: dict[str, Json] = {**table.variables, **variables}
     if token is None and "public_key" in known:
@@ -85,6 +85,7 @@ def _run_step(step: Step, target: Target, known: dict[str, Json], token: str | N
         try:
             got = target.call(request, token)
         except Unreachable as error:
+            target.check()  # where nobody is, nothing can be said of the steps that follow either
             return Outcome(step, Verdict.BROKEN, (str(error),))
         found = tuple(check(expected, got))
         if not found:

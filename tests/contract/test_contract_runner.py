@@ -248,6 +248,15 @@ def test_the_program_tells_misuse_from_failure(tmp_path: Path, capsys: pytest.Ca
     assert "does not answer" in capsys.readouterr().err
 
 
+def test_an_address_where_nobody_is_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each step of the table was told as broken: hundreds of lines that said the same."""
+    assert main(["http://127.0.0.1:1"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert "http://127.0.0.1:1 does not answer" in told.err
+
+
 @pytest.mark.parametrize("name", ["decision-maker.json", "bss.json"])
 def test_our_tables_are_in_order(name: str) -> None:
     made = load(Path(__file__).parents[2] / "contract" / name)
