@@ -157,7 +157,7 @@ async def test_a_query_that_means_nothing_is_refused(tmp_path: Path, query: str,
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/desired/", "/v2/desired", "/v1/processes/-1", "/v1/../etc"])
 async def test_what_is_not_in_the_table_does_not_exist(tmp_path: Path, path: str) -> None:
-    async with running(tmp_path) as agent:
+    async with running(tmp_path, listen="127.0.0.1:0,api=none") as agent:
         assert (await agent.get(path))[1]["code"] == "not-found"
 
 
@@ -176,7 +176,7 @@ PATHS = ["/v1/desired", "/v1/digest", "/v1/state", "/v1/pods", "/v1/processes/1"
 async def test_without_the_secret_only_health_and_ready_answer(tmp_path: Path, header: str | None) -> None:
     headers = {"Authorization": header or ""}
     async with running(tmp_path, secret=SECRET) as agent:
-        for path in [*PATHS, "/v1/openapi.json", "/no/such/path"]:
+        for path in [*PATHS, "/v1/openapi.json", "/v1/no/such/path"]:
             async with agent.session.get(f"{agent.url}{path}", headers=headers) as answer:
                 assert (answer.status, (await answer.json())["code"]) == (401, "unauthenticated"), path
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")

@@ -108,7 +108,7 @@ async def test_every_refusal_is_as_described(tmp_path: Path) -> None:
             await agent.put(b"{"),
             await agent.put(desired(1, intent("web"))),
             await agent.put(desired(2, owner="other")),
-            await agent.get("/nothing"),
+            await agent.get("/v1/nothing"),
             await agent.get("/v1/digest", headers={"Authorization": "Bearer no"}),
             await agent.get("/v1/processes/4000000"),
             await agent.post("/v1/digest"),

@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from agent_harness import SECRET, FakeScanner, desired, running
 from agent_harness import intent as ours
@@ -65,6 +66,24 @@ async def test_a_wrong_method_is_404_below_api_and_405_outside(tmp_path: Path) -
         assert (await client.call("HEAD", "/health")).status == 405
         answer = await client.call("POST", "/version")
         assert (answer.status, answer.body) == (405, {"message": "Method Not Allowed"})
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/apis", "/v1x", "/metricsx", "/health/x"])
+async def test_what_nobody_has_is_404_in_the_words_of_the_listeners_api(tmp_path: Path, path: str) -> None:
+    """It asked for a login first, and then answered as our own API does."""
+    listen = (Listen("127.0.0.1:0", "dm", Dialect.KERNEL), Listen("127.0.0.1:0", "bss", Dialect.BOOL))
+    async with running(tmp_path, secret=SECRET, listen=listen) as agent:
+        answer = await Client(agent).call("GET", path, Authorization="")
+        assert (answer.status, answer.body) == (404, {"message": "Not Found"})
+        bss = f"http://{agent.service.edge.listeners[1].listener.address}"
+        async with aiohttp.ClientSession() as nobody:
+            async with nobody.delete(f"{bss}{path}") as told:
+                assert (told.status, await told.text()) in {(404, "404 page not found\n"), (405, "")}
+                assert (told.status == 405) == (path == "/")
+            for own in ("/v1", "/v1/nothing"):
+                async with nobody.get(f"{bss}{own}") as told:
+                    assert (told.status, (await told.json())["code"]) == (401, "unauthenticated")
+        assert (await agent.get("/v1/nothing"))[1]["code"] == "not-found"
 
 
 async def test_a_listener_that_speaks_none_of_them_has_no_such_path(tmp_path: Path) -> None:

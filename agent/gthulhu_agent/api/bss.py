@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from gthulhu_agent.agent import Refused
-from gthulhu_agent.api import go_json
+from gthulhu_agent.api import go_json, v1
 from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import STATUS, Answer, of_rows
 from gthulhu_agent.api.bodies import SET_LIMIT
@@ -179,7 +179,7 @@ def family(decisions: DecisionMaker, login: Login, *, cors: Sequence[str] = ()) 
         name="bss",
         routes=ROUTES,
         handlers={route.operation: getattr(bss, route.operation) for route in ROUTES},
-        owns=lambda path: path in {"/", "/health"} or path.startswith("/api/"),
+        owns=lambda path: not v1.owns(path),
         refuse=refuse,
         cors=tuple(cors),
         unknown=Access.OPEN,

@@ -9,6 +9,7 @@ from typing import TypeVar
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.api import decision_maker_answers as answers
 from gthulhu_agent.api import decision_maker_bodies as bodies
+from gthulhu_agent.api import v1
 from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.bodies import LIMIT, SET_LIMIT
@@ -54,7 +55,7 @@ _T = TypeVar("_T")
 
 
 def families(decision_maker: DecisionMaker, login: Login, runtime: Runtime, dialect: Dialect) -> tuple[Family, Family]:
-    """The paths below /api, and the two outside; where a method is wrong they answer differently."""
+    """The paths below /api, and all outside but ours; where a method is wrong they answer differently."""
     handlers = _Handlers(decision_maker, login, runtime, dialect)
     return (
         Family(
@@ -70,7 +71,7 @@ def families(decision_maker: DecisionMaker, login: Login, runtime: Runtime, dial
             name="dm",
             routes=OUTSIDE,
             handlers={route.operation: getattr(handlers, route.operation) for route in OUTSIDE},
-            owns=lambda path: path in ("/health", "/version"),
+            owns=lambda path: not v1.owns(path),
             refuse=answers.refuse_outside,
             unknown=Access.OPEN,
             head=False,

@@ -1,4 +1,4 @@
-"""Our own API as a family: it answers for every path that no other family owns."""
+"""Our own API as a family. Where a listener speaks no other, it answers for every path."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def family(handlers: Handlers, *, open_metrics: bool = False) -> Family:
         owns=lambda _path: True,
         refuse=refuse,
     )
+
+
+def owns(path: str) -> bool:
+    """Whether ``path`` is ours beside an API that was there first: what nobody knows is that API's."""
+    return path in ("/v1", "/metrics") or path.startswith("/v1/")
 
 
 def refuse(refused: Refused, allowed: Sequence[str]) -> Answer:
