@@ -46,9 +46,13 @@ class GthulhuDaemon:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     answers: int = 200
     slow: bool = False
+    told: bytes | None = None
+    """What it answers in place of everything else."""
 
     async def post(self, request: web.Request) -> web.Response:
         """Apply."""
+        if self.told is not None:
+            return web.Response(body=self.told)
         body = json.loads(await request.read())
         self.bodies.append(body)
         if self.answers == 200:
@@ -57,6 +61,8 @@ class GthulhuDaemon:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Tell, byte by byte while ``slow``."""
+        if self.told is not None:
+            return web.Response(body=self.told)
         data = {**self.config, "applied": True, "appliedAt": "2026-01-01T00:00:00Z", "configAvailable": True}
         answer = {"success": True, "data": {**data, "restartCount": 3}}
         if not self.slow:
@@ -221,6 +227,54 @@ async def test_a_daemon_whose_answer_comes_in_pieces_is_heard_out(tmp_path: Path
         gthulhu.slow = True
         status = await _status(client)
         assert (status["applied"], status["mode"]) == (True, "gthulhu")
+
+
+GARBAGE = [
+    b"",
+    b"null",
+    b"[]",
+    b'"yes"',
+    b"\xff\xfe",
+    b'{"success":true',
+    b"[" * 60_000,
+    b'{"a":' * 12_000,
+    b'{"success":1,"data":{}}',
+    b'{"success":null,"data":null}',
+    b'{"success":false,"error":"no"}',
+]
+NO_STATUS = [
+    *GARBAGE,
+    b'{"success":true}',
+    b'{"success":true,"data":[]}',
+    b'{"success":true,"data":{"restartCount":1e999}}',
+    b'{"success":true,"data":{"restartCount":Infinity}}',
+    b'{"success":true,"data":{"restartCount":"3"}}',
+    b'{"success":true,"data":{"configVersion":' + b"[" * 400 + b"]" * 400 + b"}}",
+    b'{"success":true,"data":{"configAvailable":true,"mode":' + b"[" * 900 + b"]" * 900 + b"}}",
+    b'{"success":true,"data":{"configAvailable":true,"sliceNsMin":' + b"9" * 5000 + b"}}",
+]
+
+
+@pytest.mark.parametrize("told", GARBAGE)
+async def test_a_daemon_that_answers_garbage_applied_nothing(tmp_path: Path, told: bytes) -> None:
+    """Whatever came with status 200 was success."""
+    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
+        client, gthulhu.told = Client(agent), told
+        refused = await _apply(client, ON)
+        assert (refused.status, refused.body["error"]) == (400, "Failed to apply runtime config")
+        assert (await _status(client))["configAvailable"] is False
+
+
+@pytest.mark.parametrize("told", NO_STATUS)
+async def test_a_daemon_that_tells_garbage_is_told_as_an_error(tmp_path: Path, told: bytes) -> None:
+    """A field that was nested deeply or endless made it a fault of the agent."""
+    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
+        client = Client(agent)
+        await _apply(client, ON)
+        gthulhu.told = told
+        status = await _status(client)
+        assert (status["applied"], status["mode"]) == (False, "gthulhu")
+        assert gthulhu.url in status["lastError"]
 
 
 async def test_a_daemon_that_is_not_there_is_told(tmp_path: Path) -> None:

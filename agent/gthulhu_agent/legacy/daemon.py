@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -15,6 +15,8 @@ from gthulhu_agent.legacy.runtime_config import RuntimeConfig, RuntimeStatus, as
 _MOST = 64 * 1024
 """Bytes of an answer."""
 _QUOTED = 200
+
+_T = TypeVar("_T", str, bool, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,11 @@ class HttpDaemon:
         """Have it run with ``config``. Flags that are false are sent as false: absent means keep, there (W-20).
 
         Raises:
-            DaemonFault: it cannot be reached, or says no.
+            DaemonFault: it cannot be reached, or does not say yes.
         """
-        await self._call("POST", "/api/v1/runtime-config", as_json(config))
+        answer = await self._call("POST", "/api/v1/runtime-config", as_json(config))
+        if answer.get("success") is not True:
+            raise DaemonFault(f"{self.endpoint} does not say that it applied the configuration")
 
     async def status(self) -> RuntimeStatus:
         """What it runs with.
@@ -44,7 +48,7 @@ class HttpDaemon:
             raise DaemonFault(f"{self.endpoint} answers no status")
         try:
             return _status(data)
-        except (ValueError, TypeError) as error:
+        except TypeError as error:
             raise DaemonFault(f"{self.endpoint} answers a status that cannot be read: {error}") from error
 
     def _connector(self) -> aiohttp.TCPConnector:
@@ -87,10 +91,19 @@ async def _text(answer: aiohttp.ClientResponse) -> bytes:
 
 def _status(data: Mapping[str, Any]) -> RuntimeStatus:
     return RuntimeStatus(
-        version=str(data.get("configVersion") or ""),
-        applied=data.get("applied") is True,
-        applied_at=str(data.get("appliedAt") or ""),
-        restarts=int(data.get("restartCount") or 0),
-        last_error=str(data.get("lastError") or ""),
-        config=of_json(data) if data.get("configAvailable") else None,
+        version=_field(data, "configVersion", ""),
+        applied=_field(data, "applied", False),
+        applied_at=_field(data, "appliedAt", ""),
+        restarts=_field(data, "restartCount", 0),
+        last_error=_field(data, "lastError", ""),
+        config=of_json(data) if _field(data, "configAvailable", False) else None,
     )
+
+
+def _field(data: Mapping[str, Any], name: str, default: _T) -> _T:
+    value = data.get(name)
+    if value is None:
+        return default
+    if type(value) is not type(default):
+        raise TypeError(f"{name} is no {type(default).__name__}")
+    return value

@@ -82,7 +82,7 @@ def of_json(said: Mapping[str, object]) -> RuntimeConfig:
         name = _NAMES[field.name]
         if (value := said.get(name)) is not None:
             if type(value) is not type(field.default):
-                raise TypeError(f"{name} is {value!r}")
+                raise TypeError(f"{name} is no {type(field.default).__name__}")
             found[field.name] = value
     return RuntimeConfig(**found)
 
