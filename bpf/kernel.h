@@ -33,6 +33,11 @@ enum bpf_map_type {
 
 enum { BPF_F_NO_PREALLOC = 1 };
 
+enum {
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 enum cgroup_subsys_id {

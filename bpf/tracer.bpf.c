@@ -9,6 +9,7 @@
  *   moved                      of threads and processes that come to such a cgroup
  *   cgroup made, cgroup gone   in a cgroup that is watched for CGROUPS
  *   crowded                    of a watched cgroup: too much to tell one by one
+ *   busy                       the same of forks and exits
  *
  * One hierarchy counts, the one that discovery reads; ids of cgroups are unique
  * within a hierarchy only.  A cgroup is watched as the nearest of its ancestors
@@ -24,10 +25,16 @@
  * loads and one lookup a level, with three to six levels on a node.  A watched
  * cgroup has a budget of records per window of time.  When it is spent, one
  * record says that the cgroup is crowded, and for the rest of the window its
- * events are only counted: a fork bomb in a pod costs the agent one look at the
- * pod per window, not a wake-up per process, and leaves the ring buffer to others.
- * What happens after that record is covered by the reader, who takes a crowded
- * cgroup as crowded until the window is over.
+ * events are only counted: a storm of execs in a pod costs the agent one look at
+ * the pod per window, not a wake-up per process, and leaves the ring buffer to
+ * others.  What happens after that record is covered by the reader, who takes a
+ * crowded cgroup as crowded until the window is over.
+ *
+ * Births and deaths are the most and matter least: who is forked has its parent's
+ * name, slice and nice value.  They have a smaller budget of their own, so that a
+ * fork bomb neither hides an exec nor makes anybody look at the pod at once, and
+ * of those in one window only the first wakes the reader, who comes for the rest
+ * when the window is over.
  *
  * Nothing is lost in silence: a full ring buffer and a spent budget are counted
  * per CPU, and the reader looks at the counters after it has made room.
@@ -42,8 +49,10 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* The hierarchy by its number in /proc/self/cgroup; 0 is version 2, which has one. */
 const volatile int hierarchy_id = 0;
-/* Records of one watched cgroup in one window, CROWDED not counted. */
+/* Records of one watched cgroup in one window, CROWDED and BUSY not counted. */
 const volatile __u32 window_budget = 64;
+/* The same of forks and exits. */
+const volatile __u32 window_births = 16;
 const volatile __u64 window_length_ns = 50000000;
 
 /*
@@ -128,7 +137,8 @@ static __always_inline struct nearest try_lookup_watch(struct cgroup *cgrp)
 }
 
 /* Whether there was room for it. */
-static __always_inline bool tell(__u32 kind, __u32 tgid, __u32 tid, __u64 cgroup, __u64 parent)
+static __always_inline bool tell(__u32 kind, __u32 tgid, __u32 tid, __u64 cgroup, __u64 parent,
+				 __u64 wakeup)
 {
 	struct tracer_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -142,17 +152,22 @@ static __always_inline bool tell(__u32 kind, __u32 tgid, __u32 tid, __u64 cgroup
 	event->unused = 0;
 	event->cgroup = cgroup;
 	event->parent = parent;
-	bpf_ringbuf_submit(event, 0);
+	bpf_ringbuf_submit(event, wakeup);
 	return true;
 }
 
+static __always_inline bool is_birth(__u32 kind)
+{
+	return kind == TRACER_FORK || kind == TRACER_EXIT;
+}
+
 /*
- * Whether one more record may be told.  CPUs race for the window: two of them may
+ * Whether one more record may be told; *@wakeup is for tell().  CPUs race for the window: two of them may
  * begin it both, or tell twice that it is crowded, and either costs a few records.
  * What cannot happen is a record that is held back in a window that is not told as
  * crowded, because who held it back sees to that itself.
  */
-static __always_inline bool spend(struct nearest *at)
+static __always_inline bool spend(struct nearest *at, __u32 kind, __u64 *wakeup)
 {
 	struct tracer_watch *watch = at->watch;
 	__u64 now = bpf_ktime_get_ns();
@@ -161,38 +176,58 @@ static __always_inline bool spend(struct nearest *at)
 	if (now - watch->window_ns >= window_length_ns) {
 		watch->window_ns = now;
 		watch->used = 0;
+		watch->births = 0;
 	}
-	if (watch->used < window_budget) {
+	/*
+	 * Never left to the kernel, which wakes only a reader that has read all: behind a
+	 * record that wakes nobody no other would.
+	 */
+	*wakeup = BPF_RB_FORCE_WAKEUP;
+	if (is_birth(kind)) {
+		if (watch->births < window_births) {
+			/* Two CPUs may both find none before them; that none does cannot be. */
+			if (watch->births)
+				*wakeup = BPF_RB_NO_WAKEUP;
+			__sync_fetch_and_add(&watch->births, 1);
+			return true;
+		}
+	} else if (watch->used < window_budget) {
 		__sync_fetch_and_add(&watch->used, 1);
 		return true;
 	}
 	count(TRACER_HELD_BACK);
 	window = watch->window_ns;
 	/* Noted only where it was told: a reader that empties a full buffer is told by the next one. */
-	if (watch->crowded_ns != window && tell(TRACER_CROWDED, 0, 0, at->id, 0))
+	if (is_birth(kind)) {
+		if (watch->busy_ns != window && tell(TRACER_BUSY, 0, 0, at->id, 0, BPF_RB_NO_WAKEUP))
+			watch->busy_ns = window;
+	} else if (watch->crowded_ns != window && tell(TRACER_CROWDED, 0, 0, at->id, 0, BPF_RB_FORCE_WAKEUP)) {
 		watch->crowded_ns = window;
+	}
 	return false;
 }
 
 static __always_inline void tell_thread(__u32 kind, __u32 tgid, __u32 tid, struct cgroup *cgrp)
 {
 	struct nearest at = try_lookup_watch(cgrp);
+	__u64 wakeup;
 
-	if (at.watch && at.watch->flags & TRACER_WATCH_THREADS && spend(&at))
-		tell(kind, tgid, tid, id_of(cgrp), 0);
+	if (at.watch && at.watch->flags & TRACER_WATCH_THREADS && spend(&at, kind, &wakeup))
+		tell(kind, tgid, tid, id_of(cgrp), 0, wakeup);
 }
 
 static __always_inline void tell_cgroup(__u32 kind, struct cgroup *cgrp)
 {
 	struct cgroup *parent = parent_of(cgrp);
 	struct nearest at;
+	__u64 wakeup;
 
 	if (!parent || !in_hierarchy(cgrp))
 		return;
 	/* A watched cgroup that goes is told by its own entry, whatever is above it. */
 	at = try_lookup_watch(cgrp);
-	if (at.watch && at.watch->flags & TRACER_WATCH_CGROUPS && spend(&at))
-		tell(kind, 0, 0, id_of(cgrp), id_of(parent));
+	if (at.watch && at.watch->flags & TRACER_WATCH_CGROUPS && spend(&at, kind, &wakeup))
+		tell(kind, 0, 0, id_of(cgrp), id_of(parent), wakeup);
 }
 
 /* Before the child's first instruction, and already in the cgroup that clone3 gave it. */

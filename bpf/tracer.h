@@ -16,6 +16,7 @@ enum tracer_kind {
 	TRACER_CGROUP_MADE = 6,
 	TRACER_CGROUP_GONE = 7,
 	TRACER_CROWDED = 8,
+	TRACER_BUSY = 9,
 };
 
 /* Bits of tracer_watch.flags. */
@@ -50,12 +51,15 @@ struct tracer_event {
 /* A value of the hash "watched", whose key is the cgroup's kernfs id, 64 bits. */
 struct tracer_watch {
 	__u32 flags;
-	__u32 used;		/* events in the window */
+	__u32 used;		/* events in the window, but for births and deaths */
+	__u32 births;		/* forks and exits in it */
+	__u32 unused;
 	__u64 window_ns;	/* when the window began, CLOCK_MONOTONIC */
 	__u64 crowded_ns;	/* the window in which that it is crowded was told */
+	__u64 busy_ns;		/* the window in which that it is busy was told */
 };
 
 _Static_assert(sizeof(struct tracer_event) == 32, "a record has no holes");
-_Static_assert(sizeof(struct tracer_watch) == 24, "a value has no holes");
+_Static_assert(sizeof(struct tracer_watch) == 40, "a value has no holes");
 
 #endif

@@ -207,7 +207,7 @@ def _events(proc: Path) -> Iterator[Check]:
         layout = find_layout(proc)
     except LayoutError:
         return  # said under cgroups
-    for way, told in (("bpf", "watched cgroups alone"), ("connector", "every thread of the host")):
+    for way, told in (("bpf", "watched cgroups alone"), ("connector", "every exec and rename of the host")):
         try:
             open_way(way, layout).close()
         except AgentError as error:

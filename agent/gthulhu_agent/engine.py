@@ -41,6 +41,8 @@ _DUTY_BESIDE_EVENTS = 49
 _SOON = 0.1
 """Seconds of rest, at least, before a pass that follows events that were lost."""
 _RARELY = 30.0
+_RARELY_UNTOLD = 10.0
+"""The same where nobody tells what ends: it is to be known as gone before its number is another's."""
 _IDLE_DUTY = 1000
 """Where nothing happens a pass that took t is followed by at least 1000 t of rest: a thousandth of one CPU."""
 _MOST_RARELY = 600.0
@@ -389,7 +391,8 @@ class Engine:
             return min(_LONGEST_WAIT, self._interval * 2.0 ** min(self._failed_in_a_row, _DOUBLINGS))
         seconds = 0.0 if self.last is None else self.last.seconds
         if self._quick is not None:
-            rest = max(self._interval, _RARELY, min(_MOST_RARELY, _IDLE_DUTY * seconds))
+            rarely = _RARELY if self._quick.events.precise else _RARELY_UNTOLD
+            rest = max(self._interval, rarely, min(_MOST_RARELY, _IDLE_DUTY * seconds))
         else:
             rest = max(self._interval * self._calm, min(_LONGEST_WAIT, _DUTY * seconds))
         return min(rest, self._until_next_end())

@@ -19,8 +19,8 @@ MOST = 4096
 _AT_ONCE = 256
 """Processes of one look: the next hears of what came meanwhile."""
 _URGENT = frozenset({Kind.EXEC, Kind.RENAME, Kind.MOVED})
-URGENT_SHARE, CROWD_SHARE, FORK_SHARE = 0.015, 0.01, 0.005
-"""CPU seconds per second; with whole passes, which take a fiftieth then, a twentieth of one CPU in all."""
+URGENT_SHARE, CROWD_SHARE, FORK_SHARE = 0.0125, 0.005, 0.0025
+"""CPU seconds per second; with reading, and whole passes, which take a fiftieth then, a twentieth of one CPU in all."""
 _BURST, _STORM_BURST = 0.2, 0.05
 """CPU seconds at once; of storms less, which are not over soon and have a whole pass to follow them."""
 

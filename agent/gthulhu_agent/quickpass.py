@@ -21,6 +21,9 @@ _ENOUGH = 4
 """Looks at the same processes: each finds only threads that were born during the last."""
 _MANY = 64
 """Newly watched cgroups from which on a whole pass looks at them sooner than one after the other."""
+READ_SHARE = 0.01
+"""CPU seconds per second for reading what is told; more of it waits where it is, or is counted as lost."""
+_READ_BURST = 0.1
 _log = structlog.stdlib.get_logger("gthulhu_agent.engine")
 
 Reached = Callable[[Place], bool]
@@ -122,6 +125,8 @@ class QuickPasses:
         self._engine = engine
         self._cpu = cpu
         self._heard = Heard(monotonic)
+        self._reads = Duty(READ_SHARE, _READ_BURST, monotonic)
+        self._read_on: asyncio.TimerHandle | None = None
         self._told = asyncio.Event()
         self._watched: Mapping[int, Watch] = {}
         self._known: frozenset[int] = frozenset()
@@ -175,11 +180,22 @@ class QuickPasses:
             self._reading = True
 
     def _stop_reading(self) -> None:
+        if self._read_on is not None:
+            self._read_on.cancel()
+            self._read_on = None
         if self._reading:
             asyncio.get_running_loop().remove_reader(self.events.fileno())
             self._reading = False
 
     def _read(self) -> None:
+        started = self._cpu()
+        self._read_once()
+        self._reads.charge(self._cpu() - started)
+        if self._reading and (rest := self._reads.wait()):
+            self._stop_reading()
+            self._read_on = asyncio.get_running_loop().call_later(rest, self._listen)
+
+    def _read_once(self) -> None:
         try:
             batch = self.events.read()
         except Exception as error:  # noqa: BLE001 - whatever broke it, scans go on without
@@ -242,7 +258,7 @@ class QuickPasses:
             if not looked.threads:
                 break
             hastened += self._engine.see_to(looked)
-            looked = self._looker.quick(Told(tuple(looked.pids)), self._engine.reached)
+            looked = self._looker.quick(Told(tuple(looked.pids), children=True), self._engine.reached)
             unsure |= looked.unsure
         watched = [
             cgroup

@@ -184,6 +184,28 @@ async def test_threads_that_are_born_while_their_process_is_looked_at_are_seen_t
         assert here.kernel.hastened[1][1] == {TaskId(102, 1001)}
 
 
+@pytest.mark.parametrize("precise", [True, False])
+async def test_what_a_process_forked_before_it_was_set_is_seen_to_though_no_fork_is_told(
+    tmp_path: Path, precise: bool
+) -> None:
+    """A server that forked its workers at once left them as they were born, where forks are not told one by one."""
+
+    class Forking(FakeKernel):
+        def hasten(self, bindings: Sequence[Binding], threads: Collection[TaskId]) -> int:
+            """Its process has forked meanwhile, and its child too."""
+            if not self.hastened:
+                for parent, child in ((101, 102), (102, 103)):
+                    host.run(child, "worker", WEB, ppid=parent)
+                    (host.proc / f"{parent}/task/{parent}/children").write_text(f"{child} ")
+            return super().hasten(bindings, threads)
+
+    async with world(tmp_path, kernel=Forking(), precise=precise) as here:
+        host = here.host
+        host.run(101, "worker", WEB)
+        here.events.tell(Event(Kind.EXEC, 101, 101))
+        await here.until_hastened(101, 102, 103)
+
+
 async def test_what_no_intent_is_for_is_left_alone(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         here.host.run(201, "stranger", f"{OTHER}/{'b2' * 32}")
@@ -204,6 +226,38 @@ async def test_a_whole_pass_follows_within_the_interval(tmp_path: Path) -> None:
 async def test_while_nothing_is_told_passes_are_rare(tmp_path: Path) -> None:
     async with world(tmp_path, interval=0.01) as here:
         assert here.engine._rest() >= 30.0
+
+
+async def test_what_ends_untold_is_found_by_passes_that_are_less_rare(tmp_path: Path) -> None:
+    """The connector tells no exits: a number that is another's by then must not be listed as a pod's for long."""
+    async with world(tmp_path, interval=0.01, precise=False) as here:
+        assert 10.0 <= here.engine._rest() < 30.0
+
+
+async def test_what_is_told_without_end_is_read_at_a_bounded_share(tmp_path: Path) -> None:
+    """Reading was charged to nobody: storms in many pods at once took as much of a CPU as they liked."""
+    async with world(tmp_path) as here:
+        quick = here.engine._quick
+        assert quick is not None
+        quick._reads.charge(RARELY)
+        here.events.tell(Event(Kind.BUSY, cgroup=here.number(WEB)))
+        await here.until(lambda: quick._read_on is not None)
+        here.events.tell(Event(Kind.CROWDED, cgroup=here.number(WEB)))
+        await asyncio.sleep(0.02)
+        assert here.engine.quick.crowded == 0
+        quick._stop_reading()
+        quick._listen()
+        await here.until(lambda: here.engine.quick.crowded == 1)
+
+
+async def test_a_storm_of_forks_is_left_to_the_next_whole_pass(tmp_path: Path) -> None:
+    """Each window of a fork bomb had its pod looked at whole."""
+    async with world(tmp_path, interval=0.01) as here:
+        await here.until(lambda: here.engine.quick.passes)  # at what is watched from now on
+        passes, quick = here.engine.tally.passes, here.engine.quick.passes
+        here.events.tell(Event(Kind.BUSY, cgroup=here.number(WEB)))
+        await here.until(lambda: here.engine.tally.passes > passes)
+        assert here.engine.quick.passes == quick
 
 
 async def test_lost_events_bring_a_whole_pass_soon_and_are_counted(tmp_path: Path) -> None:

@@ -51,16 +51,18 @@ def test_a_table_keeps_what_it_is_given(tracer: BpfObject) -> None:
     table = tracer.map("watched")
     keys = [number.to_bytes(8, "little") for number in range(1, 50)]
     for key in keys:
-        table.set(key, WATCH.pack(3, 0, 0, 0))
+        table.set(key, WATCH.pack(3, 0, 0, 0, 0, 0, 0))
     assert sorted(table) == sorted(keys)
-    assert table.get(keys[7]) == WATCH.pack(3, 0, 0, 0)
+    assert table.get(keys[7]) == WATCH.pack(3, 0, 0, 0, 0, 0, 0)
     assert table.remove(keys[7])
     assert not table.remove(keys[7])
     assert table.get(keys[7]) is None
     assert table.max_entries == 65536
 
 
-@pytest.mark.parametrize(("key", "value"), [(b"short", bytes(24)), (bytes(8), bytes(23)), (bytes(9), bytes(24))])
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"short", bytes(WATCH.size)), (bytes(8), bytes(WATCH.size - 1)), (bytes(9), bytes(WATCH.size))]
+)
 def test_bytes_of_another_length_never_reach_the_kernel(tracer: BpfObject, key: bytes, value: bytes) -> None:
     tracer.load()
     with pytest.raises(ValueError, match="map watched"):
@@ -100,7 +102,7 @@ def test_the_kernel_watches_what_was_asked_for_last_whatever_was_before(asked: l
         tracer.watch(cgroups)
         keys = {int.from_bytes(key, "little"): key for key in tracer._map}
         values = {number: tracer._map.get(key) for number, key in keys.items()}
-        assert values == {number: WATCH.pack(flags, 0, 0, 0) for number, flags in cgroups.items()}
+        assert values == {number: WATCH.pack(flags, 0, 0, 0, 0, 0, 0) for number, flags in cgroups.items()}
 
 
 @cache
@@ -133,13 +135,13 @@ def test_constants_and_maps_that_are_not_in_the_object_are_named(tracer: BpfObje
 
 
 def test_constants_are_what_they_were_tuned_to(tracer: BpfObject) -> None:
-    values = {"hierarchy_id": 4, "window_budget": 7, "window_length_ns": 1 << 40}
+    values = {"hierarchy_id": 4, "window_budget": 7, "window_births": 5, "window_length_ns": 1 << 40}
     tracer.tune(values)
     tracer.load()
     section = tracer.map(".rodata")
     data = section.get(bytes(4))
     assert data
-    little = [data[at : at + size] for at, size in ((0, 4), (4, 4), (8, 8))]
+    little = [data[at : at + size] for at, size in ((0, 4), (4, 4), (8, 4), (16, 8))]
     assert sorted(int.from_bytes(part, "little") for part in little) == sorted(values.values())
 
 

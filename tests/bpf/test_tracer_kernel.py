@@ -15,7 +15,7 @@ from unittest.mock import Mock
 
 import pytest
 from requirement import missing
-from traced_cgroups import Cgroups, go, hear, lose, number, silent
+from traced_cgroups import DEADLINE, Cgroups, go, hear, lose, number, silent
 
 from gthulhu_agent.bpf.object import object_file
 from gthulhu_agent.discovery.events import connector
@@ -46,6 +46,8 @@ for _ in range(int(sys.argv[1])):
     ctypes.CDLL(None).prctl(15, b"renamed")
 print(flush=True)
 sys.stdin.readline()
+ctypes.CDLL(None).prctl(15, b"again")
+sys.stdin.readline()
 """
 THREAD = """
 import ctypes, threading
@@ -74,7 +76,7 @@ def cgroups() -> Iterator[Cgroups]:
 
 @pytest.fixture
 def tracer() -> Iterator[Tracer]:
-    with_budget = opened(Budget(events=1000))
+    with_budget = opened(Budget(events=1000, births=1000))
     yield with_budget
     with_budget.close()
 
@@ -220,21 +222,28 @@ def test_cgroup_v2_is_told_where_discovery_reads_that() -> None:
         assert events[2].kind is Kind.FORK
 
 
-def test_a_crowded_cgroup_is_told_once_a_window_and_once_more_when_that_is_over(cgroups: Cgroups) -> None:
-    with closing(opened(Budget(events=10, window=60))) as tracer:
+@pytest.mark.parametrize(
+    ("program", "kind", "told", "held_back"),
+    [(RENAMES, Kind.CROWDED, 10, 1 + 50 - 10), (STORM, Kind.BUSY, 1 + 10, 50 * 2 - 10)],
+    ids=["crowded", "busy"],
+)
+def test_a_crowded_cgroup_is_told_once_a_window_and_once_more_when_that_is_over(
+    cgroups: Cgroups, program: str, kind: Kind, told: int, held_back: int
+) -> None:
+    with closing(opened(Budget(events=10, births=10, window=60))) as tracer:
         now = 1000.0
         tracer._clock = lambda: now
         tracer.watch({number(cgroups.top): Watch.THREADS})
-        child = cgroups.run(cgroups.top, STORM, "50")
+        child = cgroups.run(cgroups.top, program, "50")
         go(child)
         line(child)
-        crowded = Event(Kind.CROWDED, cgroup=number(cgroups.top))
+        crowded = Event(kind, cgroup=number(cgroups.top))
         events = tracer.read().events
-        assert [event.kind for event in events].count(Kind.CROWDED) == 1
-        assert events[10] == crowded
-        assert len(events) == 11
-        assert tracer.tally().held_back == 1 + 50 * 2 - 10
-        # The fork after the word that it is crowded was told nobody, and the cgroup has fallen silent since.
+        assert [event.kind for event in events].count(kind) == 1
+        assert events[told] == crowded
+        assert len(events) == told + 1
+        assert tracer.tally().held_back == held_back
+        # What happened after the word that it is crowded was told nobody, and the cgroup has fallen silent since.
         assert tracer.read().events == ()
         now += 60 * 1.2
         assert tracer.read().events == (crowded,)
@@ -244,7 +253,7 @@ def test_a_crowded_cgroup_is_told_once_a_window_and_once_more_when_that_is_over(
 def test_the_end_of_a_crowded_window_can_be_waited_for(cgroups: Cgroups) -> None:
     with closing(opened(Budget(events=1, window=0.05))) as tracer:
         tracer.watch({number(cgroups.top): Watch.THREADS})
-        child = cgroups.run(cgroups.top, STORM, "5")
+        child = cgroups.run(cgroups.top, RENAMES, "5")
         go(child)
         line(child)
         crowded = lambda heard: sum(event.kind is Kind.CROWDED for event in heard) >= 2  # noqa: E731 - one use
@@ -264,6 +273,36 @@ def test_a_crowded_cgroup_takes_nothing_from_its_neighbour(cgroups: Cgroups) -> 
             line(child)
         told = [event.kind for event in tracer.read().events if event.cgroup == number(calm)]
         assert told == [Kind.MOVED, Kind.FORK, Kind.EXIT]
+
+
+def test_an_exec_is_told_among_however_many_forks(cgroups: Cgroups) -> None:
+    """Forks took the budget of their cgroup, so that an exec among them waited for a look at the crowd."""
+    with closing(opened(Budget(events=10, births=10, window=60))) as tracer:
+        tracer.watch({number(cgroups.top): Watch.THREADS})
+        storm = cgroups.run(cgroups.top, STORM, "50")
+        go(storm)
+        line(storm)
+        child = cgroups.run(cgroups.top, "import os; os.execv('/bin/true', ['true'])")
+        go(child)
+        hear(tracer, lambda heard: Kind.EXEC in kinds(heard, child.pid))
+
+
+def test_a_storm_of_forks_wakes_the_reader_once_a_window_and_leaves_nothing_unread(cgroups: Cgroups) -> None:
+    """Each fork and exit woke the agent's loop: a third of its CPU time in a storm went into waking."""
+    with closing(opened(Budget(events=10, births=100, window=0.4))) as tracer:
+        tracer.watch({number(cgroups.top): Watch.THREADS})
+        child = cgroups.run(cgroups.top, STORM, "20")
+        hear(tracer, bool)
+        go(child)
+        events: list[Event] = []
+        reads = 0
+        while sum(event.kind is Kind.EXIT for event in events) < 20:
+            assert select.select([tracer.fileno()], [], [], DEADLINE)[0]
+            events += tracer.read().events
+            reads += 1
+        assert [event.kind for event in events].count(Kind.FORK) == 20
+        # One for the first of each window, one for the rest of the last; a slow machine begins a window more.
+        assert reads <= 20
 
 
 def test_what_finds_the_buffer_full_is_counted_and_told(cgroups: Cgroups) -> None:
@@ -299,7 +338,7 @@ def test_that_a_cgroup_is_crowded_is_told_when_there_is_room_again(cgroups: Cgro
 
 def test_one_read_is_bounded_and_the_rest_stays_readable(cgroups: Cgroups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gthulhu_agent.discovery.events.tracer._MOST", 7)
-    with closing(opened(Budget(events=1000, window=60))) as tracer:
+    with closing(opened(Budget(events=1000, births=1000, window=60))) as tracer:
         tracer.watch({number(cgroups.top): Watch.THREADS})
         child = cgroups.run(cgroups.top, STORM, "10")
         go(child)

@@ -45,4 +45,5 @@ def test_records_and_values_lie_alike() -> None:
 def test_defaults_of_the_budget_are_the_same() -> None:
     program = (BPF / "tracer.bpf.c").read_text()
     assert f"window_budget = {Budget().events};" in program
+    assert f"window_births = {Budget().births};" in program
     assert f"window_length_ns = {int(Budget().window * 1e9)};" in program

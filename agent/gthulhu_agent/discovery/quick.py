@@ -32,10 +32,13 @@ class Told:
     Attributes:
         pids: processes that began, ended an exec, were renamed or moved.
         cgroups: by id, cgroups to be looked at whole, each with its parent's id (0: not told).
+        children: whether those that ``pids`` forked are to be looked at too, as far as the kernel lists them
+            (CONFIG_PROC_CHILDREN).
     """
 
     pids: Collection[int] = ()
     cgroups: Mapping[int, int] = field(default_factory=dict)
+    children: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,8 @@ class QuickLook:
     def at(self, told: Told) -> Looked:
         """Look at what was told of, and put it into the ground."""
         pids = dict.fromkeys(told.pids)
+        if told.children:
+            pids.update(dict.fromkeys(child for pid in told.pids for child in self._children(pid)))
         for cgroup, parent in told.cgroups.items():
             path = self._path(cgroup, parent)
             if path is not None:
@@ -201,6 +206,13 @@ class QuickLook:
                 self._unsure = True
             if depth < _DEEPEST and cgroup != "/":
                 pending += [(below, depth + 1) for below in self._learn(cgroup)]
+
+    def _children(self, pid: int) -> Iterator[int]:
+        try:
+            for tid in procfs.numbers_in(f"{self._proc}/{pid}/task"):
+                yield from map(int, (procfs.read(f"{self._proc}/{pid}/task/{tid}/children", most=_MOST) or b"").split())
+        except OSError:
+            return  # ended meanwhile; its children are somebody else's
 
     def _look(self, pid: int) -> None:
         where = self._where(pid)

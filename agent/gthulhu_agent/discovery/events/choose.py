@@ -7,7 +7,7 @@ from gthulhu_agent.discovery.layout import Layout
 from gthulhu_agent.errors import AgentError, EventsError
 
 WAYS = ("bpf", "connector")
-"""Best first: bpf tells of watched cgroups alone, the connector of every thread of the host."""
+"""Best first: bpf tells of watched cgroups alone, the connector of every exec and rename of the host."""
 
 
 def open_events(name: str, layout: Layout) -> tuple[Events | None, str]:

@@ -1,8 +1,12 @@
-"""Hearing by the process connector (netlink): of every thread of the host, with no word about cgroups.
+"""Hearing by the process connector (netlink): of every exec and rename of the host, with no word about cgroups.
 
 For kernels without BTF and agents without CAP_BPF: CONFIG_PROC_EVENTS is enough, and before Linux 6.6 CAP_NET_ADMIN.
-All is told or nothing, so a host that forks more than the agent should follow is met by hanging up: the subscription is
-ended, and after a pause begun anew with the word that something was lost. That bounds the cost, and the kernel's too.
+Forks and exits stay untold. They are most of what happens on a host, and who is forked has its parent's name, slice and
+nice value; what it has from a parent that was not seen to yet, a look at the parent's children finds.
+
+All of that is told or nothing, so a host that executes more than the agent should follow is met by hanging up: the
+subscription is ended, and after a pause begun anew with the word that something was lost. That bounds the cost, and the
+kernel's too.
 """
 
 from __future__ import annotations
@@ -34,8 +38,7 @@ _BODY: Final = _HEADER.size + 16
 """Where a proc_event's union begins: after what, cpu and timestamp_ns."""
 _WHAT: Final = struct.Struct("=I")
 _IDS: Final = struct.Struct("=II")
-_FORK_IDS: Final = struct.Struct("=8xII")  # the parent's ids come first
-KINDS: Final[Mapping[int, Kind]] = {1: Kind.FORK, 2: Kind.EXEC, 0x200: Kind.RENAME, 0x80000000: Kind.EXIT}
+KINDS: Final[Mapping[int, Kind]] = {2: Kind.EXEC, 0x200: Kind.RENAME}
 """``enum proc_cn_event`` (include/uapi/linux/cn_proc.h)."""
 _CURE: Final = "run the agent in the host's network, pid and user namespaces; before Linux 6.6 with CAP_NET_ADMIN"
 
@@ -92,7 +95,7 @@ class Connector:
         return self._epoll.fileno()
 
     def watch(self, cgroups: Mapping[int, Watch]) -> None:
-        """Nothing to choose: all threads of the host are told of, and no cgroups."""
+        """Nothing to choose: execs and renames of the whole host are told, and no cgroups."""
 
     def read(self) -> Batch:
         """What is there, but no more than a window allows."""
@@ -196,12 +199,12 @@ class Connector:
 
 def parse(message: bytes) -> Event | None:
     """One message of the connector; None for what is none of ours."""
-    if len(message) < _BODY + _FORK_IDS.size:
+    if len(message) < _BODY + _IDS.size:
         return None
     kind = KINDS.get(_WHAT.unpack_from(message, _HEADER.size)[0])
     if kind is None:
         return None
-    tid, tgid = (_FORK_IDS if kind is Kind.FORK else _IDS).unpack_from(message, _BODY)
+    tid, tgid = _IDS.unpack_from(message, _BODY)
     return Event(kind, tgid, tid)
 
 

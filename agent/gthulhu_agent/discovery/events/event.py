@@ -23,6 +23,8 @@ class Kind(IntEnum):
     CGROUP_GONE = 7
     CROWDED = 8
     """More happened in ``cgroup``, a watched one, or below it than is told one by one: look at all of it anew."""
+    BUSY = 9
+    """The same of forks and exits, which tell nobody's name: to be found by the next whole look."""
 
 
 class Watch(IntFlag):
@@ -70,7 +72,7 @@ class Events(Protocol):
     name: str
     """bpf or connector."""
     precise: bool
-    """Whether events are told for watched cgroups only; where not, every thread of the host is told of."""
+    """Whether events are told for watched cgroups only; where not, execs and renames of the whole host are."""
 
     def fileno(self) -> int:
         """Readable when something can be read."""

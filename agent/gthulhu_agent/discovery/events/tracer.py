@@ -23,13 +23,15 @@ from gthulhu_agent.errors import BpfError
 
 RECORD: Final = struct.Struct("=IIIIQQ")
 """``struct tracer_event``."""
-WATCH: Final = struct.Struct("=IIQQ")
+WATCH: Final = struct.Struct("=IIIIQQQ")
 """``struct tracer_watch``."""
 _KEY: Final = struct.Struct("=Q")
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC
 """PROC_PID_INIT_INO of the kernel, the same on every machine."""
 _MOST: Final = 4096
 """Records of one read: some milliseconds of work."""
+_BIRTHS: Final = frozenset({Kind.FORK, Kind.EXIT, Kind.BUSY})
+"""Of these only the first in a window wakes anybody."""
 
 
 class Counted(IntEnum):
@@ -41,9 +43,16 @@ class Counted(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is told one by one of a watched cgroup: ``events`` in every ``window`` seconds, then that it is crowded."""
+    """What is told one by one of a watched cgroup, in every ``window`` seconds.
+
+    Attributes:
+        events: then it is told as crowded; but for
+        births: forks and exits, then it is told as busy.
+        window: seconds.
+    """
 
     events: int = 64
+    births: int = 16
     window: float = 0.05
 
 
@@ -77,6 +86,8 @@ class Tracer:
         library = Libbpf()
         self._clock = clock
         self._crowds = Crowds(budget.window)
+        self._busy = Crowds(budget.window)
+        self._rest = Crowds(budget.window)
         self._told: Counter[Kind] = Counter()
         self._lost = 0
         self._watched: dict[int, Watch] = {}
@@ -86,6 +97,7 @@ class Tracer:
                 {
                     "hierarchy_id": number,
                     "window_budget": budget.events,
+                    "window_births": budget.births,
                     "window_length_ns": int(budget.window * 1e9),
                 }
             )
@@ -104,7 +116,7 @@ class Tracer:
             self._opened = opened.pop_all()
 
     def fileno(self) -> int:
-        """Readable while records are there, and when a crowded window is over."""
+        """Readable while there are records that may not wait, and when a window is over that they were told in."""
         return self._epoll.fileno()
 
     def watch(self, cgroups: Mapping[int, Watch]) -> None:
@@ -121,7 +133,7 @@ class Tracer:
                 del self._watched[cgroup]
             for cgroup, watch in cgroups.items():
                 if self._watched.get(cgroup) != watch:
-                    self._map.set(_KEY.pack(cgroup), WATCH.pack(watch, 0, 0, 0))
+                    self._map.set(_KEY.pack(cgroup), WATCH.pack(watch, 0, 0, 0, 0, 0, 0))
                     self._watched[cgroup] = watch
         except OSError as error:
             most = self._map.max_entries
@@ -135,10 +147,7 @@ class Tracer:
             for kind, tgid, tid, _, cgroup, parent in RECORD.iter_unpack(self._ring.read(_MOST))
         ]
         self._told.update(event.kind for event in events)
-        now = self._clock()
-        self._crowds.heard((event.cgroup for event in events if event.kind is Kind.CROWDED), now)
-        events += (Event(Kind.CROWDED, cgroup=cgroup) for cgroup in self._crowds.over(now))
-        self._set_alarm(now)
+        self._follow_up(events, self._clock())
         # After the buffer was emptied: what found it full is in the counter by now.
         lost, before = self._counters.total(Counted.LOST), self._lost
         self._lost = lost
@@ -154,15 +163,23 @@ class Tracer:
         """Take the programs out of the kernel."""
         self._opened.close()
 
-    def _set_alarm(self, now: float) -> None:
-        if (due := self._crowds.next()) is None:
-            self._alarm.silence()
+    def _follow_up(self, events: list[Event], now: float) -> None:
+        """See to it that nothing stays unsaid of windows that are not over."""
+        for kind, crowds in ((Kind.CROWDED, self._crowds), (Kind.BUSY, self._busy)):
+            crowds.heard((event.cgroup for event in events if event.kind is kind), now)
+            events += [Event(kind, cgroup=cgroup) for cgroup in crowds.over(now)]
+        self._rest.over(now)
+        if any(event.kind in _BIRTHS for event in events):
+            self._rest.heard((0,), now)
+        dues = [due for crowds in (self._crowds, self._busy, self._rest) if (due := crowds.next()) is not None]
+        if dues:
+            self._alarm.set(min(dues) - now)
         else:
-            self._alarm.set(due - now)
+            self._alarm.silence()
 
 
 class Crowds:
-    """Cgroups that are told as crowded once more when their window is over.
+    """Cgroups that are told as crowded, or busy, once more when their window is over.
 
     What happened between the kernel's word and the end of the window was told nobody: who looked at the cgroup at once
     would miss it for good if the cgroup then fell silent.
