@@ -213,6 +213,27 @@ async def test_a_standing_connection_ends_after_its_request_when_the_authority_c
         assert (await call(agent, newer, "/v1/state"))[0] == 200
 
 
+async def test_a_body_that_was_on_its_way_when_the_authority_changed_was_thrown_away(
+    tmp_path: Path, own: Authority
+) -> None:
+    body = json.dumps(desired(1, intent("web")).as_json()).encode()
+    async with running(tmp_path, **own.mutual("manager")) as agent:
+        client = own.client(common_name="manager")
+        reader, writer = await asyncio.open_connection("127.0.0.1", agent.port, ssl=client)
+        writer.write(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b'"ok"}\n')
+        writer.write(b"PUT /v1/desired HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(body))
+        writer.write(b"Expect: 100-continue\r\n\r\n")
+        await reader.readuntil(b"100 Continue\r\n\r\n")
+        write(own.authorities, trustme.CA().cert_pem.bytes())
+        await agent.service.reload()
+        writer.write(body)
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" in answer.lower()
+
+
 async def test_a_handshake_that_began_under_a_former_authority_lets_nobody_in(tmp_path: Path, own: Authority) -> None:
     """Its context is the former one, and a connection that stands is asked for no other certificate."""
     async with running(tmp_path, **own.mutual("manager")) as agent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from aiohttp import web
@@ -17,6 +18,10 @@ from gthulhu_agent.metrics.exposition import Metrics
 from gthulhu_agent.tls import Tls
 from gthulhu_wire.refusals import Refusal
 
+_TURNS = 20
+"""Of the loop, in which what has come already is read and becomes a request: a handshake's last flight comes first."""
+_CUT = 0.1
+"""Seconds in which a request that outlived the drain is told so, before it is cut off."""
 _LINGER = 1.0
 """Seconds in which what is left of a refused body is read away, so that the caller sees the refusal, not a reset."""
 
@@ -26,19 +31,30 @@ _log = structlog.stdlib.get_logger("gthulhu_agent.api")
 class Connection(web.RequestHandler):
     """aiohttp's connection, with errors before any handler (what is not HTTP) answered like all others."""
 
-    __slots__ = ("metrics", "room")
+    __slots__ = ("lost", "metrics", "open", "room")
     metrics: Metrics
     room: Room
+    open: set[Connection]
+    lost: asyncio.Event
+
+    @property
+    def unsent(self) -> bool:
+        """Whether its caller has not taken all of an answer."""
+        transport = self.transport
+        return isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size() > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It waits for a request from now on."""
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers make these
         self.room.came(self, transport.abort)
+        self.open.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It waits no more."""
         self.room.gone(self)
+        self.open.discard(self)
+        self.lost.set()
         super().connection_lost(exc)
 
     def handle_error(
@@ -107,6 +123,7 @@ class ApiServer:
         self._max_connections = max_connections
         self._headers_deadline = headers_deadline
         self._servers: Sequence[asyncio.Server] = ()
+        self._open: set[Connection] = set()
         self._handshakes: Handshakes | None = None
         if tls is not None:
             self._handshakes = Handshakes(
@@ -131,19 +148,24 @@ class ApiServer:
         if self._handshakes is not None:
             self._handshakes.stop()
         for connection in self._server.connections:
-            if connection in self._serving.busy:
-                connection.close()
-            else:
-                connection.force_close()  # close() would end its task and leave the caller waiting
+            self._serving.end(connection)
 
     async def stop(self, drain: float) -> None:
-        """Accept no more, let requests that run end within ``drain`` seconds, and close."""
+        """Accept no more, let requests whose headers have come be answered within ``drain`` seconds, and close."""
         for server in self._servers:
             server.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         if self._handshakes is not None:
             self._handshakes.stop()
-        self._server.pre_shutdown()
-        await self._server.shutdown(drain)
+        waited_for = [one for one in self._open if one in self._serving.busy or one.unsent]
+        for connection in self._server.connections:
+            self._serving.end(connection)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(drain):
+                for connection in waited_for:
+                    await connection.lost.wait()
+        await self._server.shutdown(_CUT)
 
     def _accept(self) -> asyncio.Protocol:
         shaking = 0 if self._handshakes is None else len(self._handshakes)
@@ -166,4 +188,6 @@ class ApiServer:
         )
         connection.metrics = self._metrics
         connection.room = self._room
+        connection.open = self._open
+        connection.lost = asyncio.Event()
         return connection

@@ -67,6 +67,7 @@ class Serving:
         self._arriving = Arriving()
         self.busy: set[web.RequestHandler] = set()
         """Connections whose request is not answered yet."""
+        self._last: set[web.RequestHandler] = set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer ``request``, errors as its family puts them, and see that the answer gets away."""
@@ -75,6 +76,20 @@ class Serving:
             return await self._serve(request)
         finally:
             self.busy.discard(request.protocol)
+            if request.protocol in self._last:
+                self._last.discard(request.protocol)
+                request.protocol.close()  # an answer that had begun before says nothing of an end
+
+    def end(self, connection: web.RequestHandler) -> None:
+        """Close ``connection`` once the request that runs on it is answered; at once where none runs.
+
+        Not by its own ``close()``: that throws away the rest of a body that is on its way, and leaves a caller who
+        waits for nothing waiting.
+        """
+        if connection in self.busy:
+            self._last.add(connection)
+        else:
+            connection.force_close()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.monotonic()
@@ -95,7 +110,7 @@ class Serving:
         label = OTHER if found.route is None else found.route.path
         self._metrics.call(label, found.method, answer.status, time.monotonic() - started)
         answer = webpages.readable(answer, request.headers.get("Origin"), found.family.cors)
-        return await _send(request, answer, self._guards.answer_deadline)
+        return await _send(request, answer, self._guards.answer_deadline, last=request.protocol in self._last)
 
     def _find(self, request: web.BaseRequest) -> _Found:
         path = request.rel_url.raw_path
@@ -200,7 +215,7 @@ async def read_body(request: web.BaseRequest, limit: int, deadline: float, part:
     return body
 
 
-async def _send(request: web.BaseRequest, answer: Answer, deadline: float) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, answer: Answer, deadline: float, *, last: bool) -> web.StreamResponse:
     headers = {
         "Content-Type": answer.content_type,
         "Cache-Control": "no-store",
@@ -214,8 +229,8 @@ async def _send(request: web.BaseRequest, answer: Answer, deadline: float) -> we
         if whole is None
         else web.Response(status=answer.status, headers=headers, body=whole)
     )
-    if not request.content.is_eof():
-        response.force_close()  # what is left of the body would be read as the next request
+    if last or not request.content.is_eof():
+        response.force_close()  # what is left of a body would be read as the next request
     try:
         async with asyncio.timeout(deadline):
             await response.prepare(request)
