@@ -46,6 +46,58 @@ def test_null_leaves_what_is_there() -> None:
     assert _read('{"priority":5,"priority":null,"all":null}') == {"priority": 5}
 
 
+def test_null_empties_maps_and_lists_and_takes_pointers_back() -> None:
+    """A later null left the labels and the intents that an earlier field of the name had."""
+    text = '{"labels":{"a":"1"},"LABELS":null,"inner":[{"x":1}],"inner":null,"inner":[{}]}'
+    assert _read(text) == {"inner": [{}]}
+    assert _read('{"labels":{"a":"1"},"labels":null,"labels":{"b":"2"}}') == {"labels": {"b": "2"}}
+    pointers = Struct({"pid": go_json.integer(INT64)}, withdrawn=("pid",))
+    assert go_json.read(b'{"pid":5,"pid":null}', pointers) == {}
+
+
+ROWS = Struct(
+    {
+        "l": go_json.list_of(
+            Struct(
+                {
+                    "a": go_json.integer(INT64),
+                    "m": go_json.texts_by_name,
+                    "s": go_json.list_of(Struct({"k": go_json.text})),
+                }
+            )
+        )
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"l":[{"a":1}],"l":[{"m":{"x":"y"}}]}', [{"a": 1, "m": {"x": "y"}}]),
+        ('{"l":[{"a":1},{"a":2}],"l":[{"a":3}]}', [{"a": 3}]),
+        ('{"l":[{"a":1},{"a":2},{"a":3}],"l":[{}],"L":[{"a":9},{},null,{}]}', [{"a": 9}, {"a": 2}, {"a": 3}, {}]),
+        ('{"l":[{"a":1},{"a":2}],"l":[],"l":[{},{}]}', [{}, {}]),
+        ('{"l":[{"a":1}],"l":null,"l":[{}]}', [{}]),
+        ('{"l":[{"a":1}],"l":[null,null]}', [{"a": 1}, {}]),
+        ('{"l":[{"m":{"a":"1"}}],"l":[{"m":{"b":"2"}}]}', [{"m": {"a": "1", "b": "2"}}]),
+        ('{"l":[{"s":[{"k":"a"},{"k":"b"}]}],"l":[{"s":[{}]}],"l":[{"s":[{},{}]}]}', [{"s": [{"k": "a"}, {"k": "b"}]}]),
+    ],
+)
+def test_a_list_that_is_there_twice_is_read_over_the_elements_of_the_former(text: str, wanted: list[object]) -> None:
+    """Each of these was put to Go's encoding/json: it keeps a slice's elements, also behind its end."""
+    assert go_json.read(text.encode(), ROWS) == {"l": wanted}
+
+
+def test_names_that_are_there_many_times_cost_no_more_than_what_they_say() -> None:
+    """Each copied what the former had: a body of 2 MiB kept the agent busy for minutes."""
+    rows = ",".join(['{"a":1}'] * 50_000)
+    labels = ",".join(f'"{number}":""' for number in range(50_000))
+    body = f'{{"l":[{rows}]' + ',"l":[{}]' * 50_000 + "}"
+    assert len(go_json.read(body.encode(), ROWS)["l"]) == 1  # type: ignore[arg-type] # a list, as ROWS has it
+    body = f'{{"labels":{{{labels}}}' + ',"labels":{}' * 50_000 + "}"
+    assert len(go_json.read(body.encode(), SHAPE)["labels"]) == 50_000  # type: ignore[arg-type] # a map
+
+
 def test_maps_that_are_there_twice_are_one() -> None:
     assert _read('{"labels":{"a":"1","b":"2"},"labels":{"b":"3","c":null}}') == {
         "labels": {"a": "1", "b": "3", "c": ""}

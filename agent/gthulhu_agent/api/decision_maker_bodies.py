@@ -71,7 +71,8 @@ _DELETION = Struct(
         "commandRegex": _text,
         "priority": _int,
         "executionTime": _int,
-    }
+    },
+    withdrawn=("pid", "commandRegex", "priority", "executionTime"),
 )
 _NODE_DELETION = Struct({"policyId": _text, "all": go_json.boolean})
 _METRICS = Struct({one.name: _uint for one in fields(MetricSet)})

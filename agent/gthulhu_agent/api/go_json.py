@@ -1,8 +1,9 @@
 """JSON as Go's encoding/json reads and writes it, which is what a Decision Maker's clients were made for.
 
 Reading: the first document counts and what follows it does not; names are told apart without their case, and the last
-of several wins; null leaves what is there; an integer is written as one, within its bits; what nobody knows is passed
-over; what is no UTF-8 becomes U+FFFD. Writing: no spaces, ``<``, ``>``, ``&`` and the two line separators escaped, a
+of several wins; null empties maps and lists, and leaves all else as it is; a list that is there twice is read over the
+elements of the former one; an integer is written as one, within its bits; what nobody knows is passed over; what is no
+UTF-8 becomes U+FFFD. Writing: no spaces, ``<``, ``>``, ``&`` and the two line separators escaped, a
 newline at the end.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 Reader = Callable[[object, object], object]
@@ -36,28 +37,47 @@ class Members(list[tuple[str, object]]):
     """An object as it was written: its names in their case and their order, also those that are there twice."""
 
 
-class Struct:
-    """The fields of an object by name; what none of them has is passed over."""
+class Rows(list[dict[str, object]]):
+    """A list as Go keeps it.
 
-    def __init__(self, fields: Mapping[str, Reader]) -> None:
+    Attributes:
+        behind: elements of a longer one of the same name, the first of them last: Go keeps them behind the end of the
+            slice, and a still later list that is longer is read over them.
+    """
+
+    behind: list[dict[str, object]] | None = None
+
+
+class Struct:
+    """The fields of an object by name; what none of them has is passed over.
+
+    ``withdrawn`` are those that null takes back, Go's pointers.
+    """
+
+    def __init__(self, fields: Mapping[str, Reader], withdrawn: Collection[str] = ()) -> None:
+        self._withdrawn = frozenset(withdrawn)
         self._fields = {name: (name, reader) for name, reader in fields.items()}
         self._folded = {_fold(name): entry for name, entry in self._fields.items()}
 
     def __call__(self, value: object, former: object = None) -> dict[str, object]:
-        """The fields of ``value`` that are there, over those of ``former``.
+        """The fields of ``value`` that are there, over those of ``former``, which are no longer its own.
 
         Raises:
             Unreadable: it is no object, or a field is not what it has to be.
         """
         if not isinstance(value, Members):
             raise Unreadable("an object is what has to be here")
-        found: dict[str, object] = dict(former) if isinstance(former, dict) else {}
+        found: dict[str, object] = former if isinstance(former, dict) else {}
         fields = self._fields
         for key, member in value:
             entry = fields.get(key) or self._folded.get(_fold(key))
-            if entry is not None and member is not None:
-                name, reader = entry
+            if entry is None:
+                continue
+            name, reader = entry
+            if member is not None:
                 found[name] = reader(member, found.get(name))
+            elif name in self._withdrawn or isinstance(found.get(name), dict | Rows):
+                found.pop(name, None)
         return found
 
 
@@ -119,21 +139,36 @@ def texts_by_name(value: object, former: object = None) -> dict[str, str]:
     """
     if not isinstance(value, Members):
         raise Unreadable("an object is what has to be here")
-    found: dict[str, str] = dict(former) if isinstance(former, dict) else {}
+    found: dict[str, str] = former if isinstance(former, dict) else {}
     for key, member in value:
         found[text(key)] = "" if member is None else text(member)
     return found
 
 
 def list_of(shape: Struct) -> Reader:
-    """A list of objects; null is one of no fields."""
+    """A list of objects; null is one of no fields, or the one that it is read over."""
 
-    def reader(value: object, _former: object = None) -> list[dict[str, object]]:
+    def reader(value: object, former: object = None) -> Rows:
         if not isinstance(value, list) or isinstance(value, Members):
             raise Unreadable("an array is what has to be here")
-        return [{} if entry is None else shape(entry) for entry in value]
+        if not isinstance(former, Rows) or not value:
+            return Rows({} if entry is None else shape(entry) for entry in value)
+        return _over(former, value, shape)
 
     return reader
+
+
+def _over(rows: Rows, value: list[object], shape: Struct) -> Rows:
+    # In place: of a list that is there a million times each reading must cost no more than what it says.
+    behind = rows.behind = rows.behind or []
+    for at, entry in enumerate(value):
+        if at == len(rows):
+            rows.append(behind.pop() if behind else {})
+        if entry is not None:
+            rows[at] = shape(entry, rows[at])
+    while len(rows) > len(value):
+        behind.append(rows.pop())
+    return rows
 
 
 def write(value: object) -> str:
