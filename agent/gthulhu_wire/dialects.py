@@ -47,6 +47,17 @@ def hear(dialect: Dialect, priority: int, execution_time: int) -> Heard:
     return Heard(Schedule(level, _slice(execution_time, notes), preempt), tuple(notes))
 
 
+def clamped(dialect: Dialect, priority: int) -> int:
+    """``priority`` as :func:`hear` takes it, on the scale of ``dialect`` still: 20 stays 20 where 19 means the same."""
+    match dialect:
+        case Dialect.PRIORITY:
+            return min(max(priority, PRIORITY_MIN), PRIORITY_MAX)
+        case Dialect.KERNEL:
+            return min(max(priority, 0), _KERNEL_WEAKEST)
+        case Dialect.USER | Dialect.BOOL:
+            return max(priority, 0)
+
+
 def speak(dialect: Dialect, schedule: Schedule) -> int:
     """The number of ``dialect`` that comes nearest to ``schedule``; weaker than normal has none and is 0."""
     match dialect:

@@ -105,13 +105,13 @@ async def test_an_entry_has_its_keys_in_order_and_leaves_empty_ones_out(tmp_path
     async with running(tmp_path, scanner=FakeScanner(NODE)) as agent:
         client = Client(agent)
         await client.send(
-            intent(), intent("uid-2", priority=3, executionTime=5, podLabels={"b": "2"}, commandRegex="r")
+            intent(), intent("uid-2", priority=3, executionTime=5_000_000, podLabels={"b": "2"}, commandRegex="r")
         )
         rows = await client.listed()
     assert list(rows[0]) == ["priority", "execution_time", "pid", "selectors", "command_regex"]
     assert rows[0] == {
         "priority": 3,
-        "execution_time": 5,
+        "execution_time": 5_000_000,
         "pid": 40,
         "selectors": [{"key": "b", "value": "2"}],
         "command_regex": "r",
@@ -210,6 +210,29 @@ async def test_w16_one_process_is_listed_once(tmp_path: Path) -> None:
         pods = (await client.call("GET", "/api/v1/pods/pids")).body["data"]["pods"]
     assert sorted(pids) == [10, 11, 12, 20]
     assert [one["pid"] for one in pods[0]["processes"]] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("said", "time", "wanted"),
+    [
+        (99, 10**18, (20, 100_000_000)),
+        (-3, -1, (0, 0)),
+        (20, 1, (20, 100_000)),
+        (19, 20_000_000, (19, 20_000_000)),
+        (-(2**63), 2**63 - 1, (0, 100_000_000)),
+    ],
+)
+async def test_w19_what_is_out_of_range_is_listed_as_it_is_enforced_and_digested_as_it_came(
+    tmp_path: Path, said: int, time: int, wanted: tuple[int, int]
+) -> None:
+    """Gthulhu's scheduler read what had come, whatever the state said of its having been clamped."""
+    async with running(tmp_path, scanner=FakeScanner(NODE)) as agent:
+        client, sent = Client(agent), intent("uid-2", priority=said, executionTime=time)
+        await client.send(sent)
+        assert [(row["priority"], row["execution_time"]) for row in await client.listed()] == [wanted]
+        came = await client.root()
+        await client.send({**sent, "priority": wanted[0], "executionTime": wanted[1]})
+        assert (await client.root() == came) == ((said, time) == wanted)
 
 
 async def test_w17_worker_threads_are_listed_too(tmp_path: Path) -> None:

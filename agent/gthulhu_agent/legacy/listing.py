@@ -12,7 +12,7 @@ from gthulhu_agent.enforcing.matching import match_threads
 from gthulhu_agent.enforcing.patterns import Patterns
 from gthulhu_agent.legacy.received import Labels, ReceivedIntent, ReceivedStrategy
 from gthulhu_agent.legacy.translating import ALL_BUT_PAUSE, PAUSE, Origin
-from gthulhu_wire.dialects import Dialect, speak
+from gthulhu_wire.dialects import Dialect, clamped, speak
 
 MAP_ENTRIES = 4096
 """Threads that Gthulhu's scheduler has room for; what comes after them it loses without a word (fault Y-11)."""
@@ -25,7 +25,7 @@ class ThreadStrategy:
     Attributes:
         tid: the thread: the scheduler's map has threads for keys, not processes (fault W-17).
         priority: in the dialect that was asked for.
-        execution_time: nanoseconds; 0 is none.
+        execution_time: nanoseconds, as it is enforced; 0 is none.
         selectors: labels of the pod, as received.
         command_regex: empty where every thread is taken.
     """
@@ -113,13 +113,13 @@ class _Told:
         if origin is None:
             regex = "" if rule.command in (None, ALL_BUT_PAUSE) else rule.command or ""
             return speak(self._dialect, schedule), schedule.time_slice_ns or 0, (), regex
-        said = origin.said
-        # As received, and not as it was taken: a client compares it with what it sent.
-        priority = int(said.priority) if origin.dialect is self._dialect else speak(self._dialect, schedule)
+        said, same = origin.said, origin.dialect is self._dialect
+        # What holds here, in the words of whoever sent it: a scheduler that reads what is out of range goes by something
+        # else than the state says, a negative time as an unsigned number at that (fault W-19).
+        priority = clamped(self._dialect, int(said.priority)) if same else speak(self._dialect, schedule)
         labels: Labels = ()
         if isinstance(said, ReceivedIntent):
             labels = said.labels
         elif isinstance(said, ReceivedStrategy):
             labels = said.selectors
-        # A negative time would be a huge one where it is read, as an unsigned number (fault W-19).
-        return priority, max(said.execution_time, 0), labels, said.command_regex
+        return priority, schedule.time_slice_ns or 0, labels, said.command_regex
