@@ -268,8 +268,9 @@ def section(found: dict[str, Found], asked: object) -> report.Section:
         f"{options['pods']} pods with {options['processes']} sleeping processes each. First the time from the exec of "
         f"a process that a command pattern takes to the slice that the kernel reads back, over {options['execs']} of "
         "them; then shares of one CPU: while nothing happens, and while a pod with an intent, or one without, forks "
-        f"{min(rates):,.0f} to {max(rates):,.0f} processes a second that end at once; last the first again, for a process of another pod during "
-        "the storm. The walk over /proc comes ten times a second. Aims: 20 ms, 0.2 % and 10 %. The machine's load was "
+        f"{min(rates):,.0f} to {max(rates):,.0f} processes a second that end at once; last the "
+        "first again, for a process of another pod during the storm. The walk over /proc comes ten times a second. "
+        "Aims: 20 ms, 0.2 % and 10 %. The machine's load was "
         f"{os.getloadavg()[0]:.1f} when the last storm was over."
     )
     return report.Section(

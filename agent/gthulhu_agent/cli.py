@@ -81,6 +81,7 @@ def _serve(config: str | None, **options: object) -> None:
     settings = _settings(config, options)
     from gthulhu_agent import lean  # noqa: PLC0415 - of the server alone
 
+    lean.begin_to_start()
     lean.import_logging()
     lean.import_server()
     from gthulhu_agent import logs, service  # noqa: PLC0415 - the server's libraries, which other commands do without

@@ -37,7 +37,7 @@ _DOUBLINGS = 16
 _DUTY = 19
 """A pass that took t is followed by at least 19 t of rest: the loop never takes more than a twentieth of one CPU."""
 _DUTY_BESIDE_EVENTS = 49
-"""The same where quick passes take their share of that twentieth."""
+"""The same where quick passes take shares of their own."""
 _SOON = 0.1
 """Seconds of rest, at least, before a pass that follows events that were lost."""
 _RARELY = 30.0
@@ -123,10 +123,10 @@ class Engine:
         self._passing = 0
         self._ranked = (self.held, Ranked(()))
         self._latest: Pass | None = None
-        self._looker = looker
+        self._looker: Looker | None = None
         self._quick: QuickPasses | None = None
         if events is not None and looker is not None:
-            self._quick = QuickPasses(events, looker, self, monotonic=self._clock.monotonic, cpu=self._clock.cpu)
+            self.hear(events, looker)
         self._quick_tally = QuickTally()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enforcer")
 
@@ -139,6 +139,11 @@ class Engine:
     def quick(self) -> QuickTally:
         """What quick passes did since the agent's start."""
         return self._quick_tally if self._quick is None else self._quick.tally
+
+    def hear(self, events: Events, looker: Looker) -> None:
+        """Hear of new threads by ``events``, which are closed by :meth:`stop`. To be called before :meth:`run`."""
+        self._looker = looker
+        self._quick = QuickPasses(events, looker, self, monotonic=self._clock.monotonic, cpu=self._clock.cpu)
 
     def hold(self, held: Held) -> None:
         """Enforce ``held`` from now on."""

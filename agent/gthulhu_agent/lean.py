@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import ssl
 import sys
 from typing import Any
 
 _DRAWS = "rich"
+
+
+def begin_to_start() -> None:
+    """Let Python not look for garbage while the agent starts: it makes little, and much that stays."""
+    gc.disable()
+
+
+def end_of_start() -> None:
+    """Look for garbage from now on, but never again among what is there already."""
+    gc.freeze()
+    gc.enable()
 
 
 def import_logging() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gthulhu_agent import statedir
+from gthulhu_agent import lean, statedir
 from gthulhu_agent.agent import Agent
 from gthulhu_agent.api import v1
 from gthulhu_agent.api.calls import Family
@@ -92,7 +92,6 @@ class Service:
         clock: Clock | None = None,
         events: Events | None = None,
         looker: Looker | None = None,
-        no_events: str = "",
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
@@ -114,8 +113,6 @@ class Service:
             events=events,
             looker=looker,
         )
-        if no_events:
-            self.engine.deaf(no_events)
         self.agent = Agent(node=settings.node, store=store, engine=self.engine, conditions=conditions, clock=clock)
         metrics.watch(self.agent)
         self._meter = Meter(
@@ -266,18 +263,28 @@ def _open_events(name: str) -> tuple[Events | None, str]:
     return open_events(name, layout)
 
 
+async def _hear(name: str, engine: Engine, looker: Looker) -> str:
+    """Let the engine hear of new threads in the best way that there is; its name. Answers are given meanwhile."""
+    # Loading programs into the kernel takes a tenth of the start.
+    events, why_not = await asyncio.get_running_loop().run_in_executor(None, _open_events, name)
+    if events is None:
+        if name != "none":
+            engine.deaf(why_not)
+        return "none"
+    engine.hear(events, looker)
+    if why_not:
+        _log.info("events are heard of in the second-best way", way=events.name, why=why_not)
+    return events.name
+
+
 async def _run(settings: Settings, state: statedir.StateDirectory, enforcer: Enforcer, edge: Edge) -> None:
     discovery = Discovery(pod_file=settings.pod_file)
-    events, why_not = _open_events(settings.events)
     service = Service(
         settings,
         edge=edge,
         store=DesiredStore(state.path),
         scanner=discovery,
         enforcer=enforcer,
-        events=events,
-        looker=discovery,
-        no_events="" if events is not None or settings.events == "none" else why_not,
     )
     told = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
@@ -297,17 +304,17 @@ async def _run(settings: Settings, state: statedir.StateDirectory, enforcer: Enf
     secret_file = None if settings.secret_file is None or announced.local else str(settings.secret_file)
     state.announce(statedir.Running(os.getpid(), announced.listener.address, secret_file))
     listens = [opened.listener.address for opened in edge.listeners]
-    _log.info(
-        "serving",
-        listen=listens,
-        node=settings.node,
-        enforcer=enforcer.name,
-        events="none" if events is None else events.name,
-        open=service.open,
-    )
-    if events is not None and why_not:
-        _log.info("events are heard of in the second-best way", way=events.name, why=why_not)
     try:
+        how = await _hear(settings.events, service.engine, discovery)
+        lean.end_of_start()
+        _log.info(
+            "serving",
+            listen=listens,
+            node=settings.node,
+            enforcer=enforcer.name,
+            events=how,
+            open=service.open,
+        )
         await service.run(told)
     finally:
         _log.info("stopping; what is enforced stays")

@@ -170,6 +170,8 @@ def test_an_agent_without_rights_looks_for_threads_and_says_why(
     without = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
     monkeypatch.setattr("agent_program.PROGRAM", [*without, *PROGRAM])
     with serving(tmp_path, "--events", "bpf") as program:
+        # It answers while it still tries.
+        until(lambda: "EventsUnavailable" in str(conditions(program)), "why nothing is heard")
         (condition,) = [one for one in conditions(program) if one["type"] == "EventsUnavailable"]
         assert "bpf" in condition["message"]
         assert not condition["blocksReady"]
