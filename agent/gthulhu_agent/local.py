@@ -10,11 +10,11 @@ from pathlib import Path
 from gthulhu_agent import secret as secrets
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.statedir import Running
+from gthulhu_wire.documents import MAX_SET_BYTES
 
 _SECONDS = 60.0
 _UNIX = "unix:"
 _ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what it listens on, not what we open
-_MAX_ANSWER = 32 * 1024 * 1024
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -72,7 +72,7 @@ def exchange(connection: http.client.HTTPConnection, method: str, path: str, sec
     try:
         connection.request(method, path, headers=headers)
         with connection.getresponse() as answer:
-            value = json.loads(answer.read(_MAX_ANSWER))
+            value = json.loads(answer.read(MAX_SET_BYTES))
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         raise Unanswered(str(error)) from error
     finally:

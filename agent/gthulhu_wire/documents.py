@@ -29,6 +29,8 @@ from gthulhu_wire.intents import (
 )
 
 MAX_INTENTS = 200_000
+MAX_SET_BYTES = 96 * 1024 * 1024
+"""Of a set as JSON: so many intents, each with a pattern of its own, have some 70 MiB."""
 MAX_TEXT = 1024
 MAX_PATTERN = 512
 MAX_LIST = 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import resource
 from collections.abc import Callable
 from typing import Self, TypeVar
@@ -24,13 +25,12 @@ from gthulhu_reconcile.transport.refusing import refusal
 from gthulhu_reconcile.transport.retrying import Deadlines
 from gthulhu_reconcile.transport.secrets import Secrets
 from gthulhu_reconcile.transport.watched_calls import Observer, watched
+from gthulhu_wire.documents import MAX_SET_BYTES
 from gthulhu_wire.intents import DesiredSet, canonical_intent, canonical_json
 
 _T = TypeVar("_T")
 
 MAX_HEAD = 64 * 1024
-MAX_SET = 32 * 1024 * 1024
-"""What an agent takes as a desired set, and so what it can give back."""
 KEEP_ALIVE_SECONDS = 75.0
 """Longer than the time between two passes (60 s), so that the next one finds its connections."""
 IDLE_CONNECTIONS = 2000
@@ -93,7 +93,7 @@ class AgentClient:
             "GET",
             "/v1/desired",
             lambda value: reports.read_accepted_set(value, agent.node),
-            most=MAX_SET,
+            most=MAX_SET_BYTES,
         )
 
     async def put(self, agent: Agent, desired: DesiredSet, *, adopt: bool = False) -> Holding:
@@ -114,17 +114,17 @@ class AgentClient:
 
     async def state(self, agent: Agent) -> reports.AgentState:
         """What became of each intent in the kernel."""
-        return await self._call("state", agent, "GET", "/v1/state", reports.read_state, most=MAX_SET)
+        return await self._call("state", agent, "GET", "/v1/state", reports.read_state, most=MAX_SET_BYTES)
 
     async def pods(self, agent: Agent) -> reports.Discovered:
         """The pods that the agent itself discovers on its node."""
         return await self._call(
-            "pods", agent, "GET", "/v1/pods", lambda value: reports.read_pods(value, agent.node), most=MAX_SET
+            "pods", agent, "GET", "/v1/pods", lambda value: reports.read_pods(value, agent.node), most=MAX_SET_BYTES
         )
 
     async def process(self, agent: Agent, pid: int) -> ProcessReport:
         """Where a process belongs, and for each of its threads who wins it and what the kernel says."""
-        return await self._call("process", agent, "GET", f"/v1/processes/{pid}", read_process, most=MAX_SET)
+        return await self._call("process", agent, "GET", f"/v1/processes/{pid}", read_process, most=MAX_SET_BYTES)
 
     async def version(self, agent: Agent) -> reports.AgentVersion:
         """Which node, program, kernel and enforcer answer there."""
@@ -165,7 +165,8 @@ class AgentClient:
                     self._session(agent).request(
                         method,
                         URL(agent.base + path, encoded=True),
-                        data=body,
+                        # In pieces: written in one go, a large set would keep all other nodes waiting.
+                        data=body if body is None or len(body) <= LARGE else io.BytesIO(body),
                         headers=headers,
                         allow_redirects=False,
                     ) as response,

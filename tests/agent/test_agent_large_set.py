@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from agent_program import serving
 
-from gthulhu_agent.api.bodies import SET_LIMIT
+from gthulhu_agent.api.bodies import RECEIVED_LIMIT, SET_LIMIT
 from gthulhu_wire.intents import DesiredSet, Intent, PodRef, PolicyRef, Schedule, Terms, ordered
 
 INTENTS = 100_000
@@ -57,7 +57,7 @@ def test_100000_intents_of_a_decision_makers_client_are_taken_within_400_mb_whil
         for n in range(INTENTS)
     ]
     body = {"intents": intents}
-    assert len(json.dumps(body, separators=(",", ":"))) < SET_LIMIT
+    assert len(json.dumps(body, separators=(",", ":"))) < RECEIVED_LIMIT
     with serving(tmp_path) as program:
         answers: list[dict[str, object]] = []
         pushing = threading.Thread(target=lambda: answers.append(program.call("POST", "/api/v1/intents", body)))

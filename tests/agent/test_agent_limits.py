@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from agent_harness import SECRET, Harness, desired, intent, running
 
-from gthulhu_agent.api.bodies import LIMIT, SET_LIMIT
+from gthulhu_agent.api.bodies import LIMIT, RECEIVED_LIMIT, SET_LIMIT
 from gthulhu_wire.intents import canonical_intent
 
 
@@ -177,8 +177,8 @@ async def test_x11_a_body_over_its_limit_is_refused_before_it_is_read(tmp_path: 
 @pytest.mark.parametrize(
     ("head", "limit"),
     [
-        (b"POST /api/v1/intents", SET_LIMIT),
-        (b"POST /api/v1/node-intents", SET_LIMIT),
+        (b"POST /api/v1/intents", RECEIVED_LIMIT),
+        (b"POST /api/v1/node-intents", RECEIVED_LIMIT),
         (b"DELETE /api/v1/intents", LIMIT),
         (b"POST /api/v1/runtime-config", LIMIT),
         (b"POST /api/v1/auth/token", LIMIT),
@@ -195,6 +195,18 @@ async def test_x11_a_body_over_its_limit_is_refused_at_a_decision_makers_paths_t
         status, refusal = await connection.answer()
         assert (status, refusal["success"]) == (413, False)
         assert (await agent.get("/v1/digest"))[1]["generation"] == 0
+
+
+async def test_more_values_than_memory_is_bounded_for_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes of ``[]`` become 64 of a list: a body within its limit was 2 GB."""
+    monkeypatch.setattr("gthulhu_agent.api.bodies.VALUES_MAX", 1_000)
+    async with running(tmp_path) as agent:
+        status, refusal = await agent.put(b"[" + b"[]," * 1_000 + b"[]]")
+        assert (status, refusal["code"]) == (413, "too-large")
+        assert refusal["cure"]
+        assert (await agent.put(desired(1, *(intent(f"p{number}") for number in range(20)))))[0] == 200
 
 
 async def test_a_chunked_body_over_its_limit_is_refused_as_it_comes(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from agent_harness import FakeScanner, running, snapshot
 from decision_maker_client import Client, intent
 
-from gthulhu_agent.api.bodies import SET_LIMIT
+from gthulhu_agent.api.bodies import RECEIVED_LIMIT
 from gthulhu_agent.legacy import decision_maker
 
 
@@ -18,7 +18,7 @@ async def test_a_body_over_the_limit_is_refused_and_what_holds_stays(tmp_path: P
         client = Client(agent)
         await client.send(intent())
         root = await client.root()
-        answer = await client.call("POST", "/api/v1/intents", b" " * (SET_LIMIT + 1))
+        answer = await client.call("POST", "/api/v1/intents", b" " * (RECEIVED_LIMIT + 1))
         assert answer.status == 413
         assert answer.body["success"] is False
         assert (await client.call("DELETE", "/api/v1/intents", b" " * 70_000)).status == 413

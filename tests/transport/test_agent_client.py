@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gthulhu_reconcile.transport.answers import Holding
 from gthulhu_reconcile.transport.client import AgentClient, encode
 from gthulhu_reconcile.transport.reports import Discovered
 from gthulhu_wire.documents import read_desired
-from gthulhu_wire.intents import EMPTY_DIGEST, digest
+from gthulhu_wire.intents import EMPTY_DIGEST, PolicyRef, digest
 
 
 def at(harness: Harness, node: str = "node-1", **more: str) -> Agent:
@@ -35,6 +36,30 @@ async def test_what_is_put_is_acknowledged_and_read_back(tmp_path: Path) -> None
         assert await client.put(at(harness), pushed) == Holding("node-1", "main", 2, 4, expected, 2)
         assert await client.desired(at(harness)) == Accepted("node-1", "main", 2, 4, expected, pushed.intents)
         assert await client.put(at(harness), pushed) == await client.digest(at(harness))
+
+
+@pytest.mark.slow
+async def test_100000_different_patterns_are_pushed_and_read_back(tmp_path: Path) -> None:
+    """They are more than the 32 MiB that either side took."""
+    one, count = intent("web"), 100_000
+    pushed = desired(
+        1,
+        *(
+            replace(
+                one,
+                rank=number,
+                terms=replace(
+                    one.terms, policy=PolicyRef("default", f"p{number}", ""), command=f"^prog{number}x[0-9]$"
+                ),
+            )
+            for number in range(count)
+        ),
+    )
+    assert len(encode(pushed)[0]) > 32 << 20
+    async with running(tmp_path) as harness, AgentClient() as client:
+        held = await client.put(at(harness), pushed)
+        assert held.count == count
+        assert (await client.desired(at(harness))).digest == held.digest
 
 
 async def test_a_stale_push_is_refused_with_what_holds(tmp_path: Path) -> None:

@@ -12,13 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire_strategies import SETS
 
-from gthulhu_wire.documents import MAX_INTENTS, WireError, read_desired
+from gthulhu_wire.documents import MAX_INTENTS, MAX_SET_BYTES, WireError, read_desired
 from gthulhu_wire.intents import DesiredSet, Intent, PodRef, PolicyRef, Schedule, Terms
 
 
 @given(st.builds(DesiredSet, st.just("prod"), st.integers(0, 9), st.integers(0, 2**53 - 1), SETS))
 def test_what_one_side_writes_the_other_reads(desired: DesiredSet) -> None:
     assert read_desired(json.loads(json.dumps(desired.as_json()))) == desired
+
+
+def test_100000_different_patterns_did_not_fit_in_a_set() -> None:
+    """Nor did as many intents as its count allows, each with a pattern and a rank of its own."""
+    terms = Terms(
+        PolicyRef("team-shop", "checkout-latency-199999", "policies/checkout.yaml"),
+        Schedule(priority=3, time_slice_ns=3_000_000),
+        command="^prog199999x[0-9]$",
+    )
+    one = Intent(terms, MAX_INTENTS - 1, PodRef("team-shop", "checkout-5d4f8c7b9-x2x4z", "u" * 36))
+    assert (len(json.dumps(one.as_json(), separators=(",", ":"))) + 1) * MAX_INTENTS < MAX_SET_BYTES
 
 
 def _body() -> dict[str, Any]:

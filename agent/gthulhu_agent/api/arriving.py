@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gthulhu_agent.agent import Refused
-from gthulhu_agent.api.bodies import SET_LIMIT
 from gthulhu_wire.refusals import Refusal
 
-MOST = 4 * SET_LIMIT
-"""Bytes of all bodies of one listener."""
+MOST = 128 * 1024 * 1024
+"""Bytes of all bodies of one listener: one set of the largest, and others beside it."""
 
 
 class Part:

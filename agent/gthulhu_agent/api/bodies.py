@@ -6,12 +6,19 @@ import json
 from typing import NoReturn
 
 from gthulhu_agent.agent import Refused
-from gthulhu_wire.documents import WireError, read_desired
+from gthulhu_wire.documents import MAX_SET_BYTES, WireError, read_desired
 from gthulhu_wire.intents import DesiredSet, digest
 from gthulhu_wire.refusals import Refusal
 
-SET_LIMIT = 32 * 1024 * 1024
+SET_LIMIT = MAX_SET_BYTES
+RECEIVED_LIMIT = 32 * 1024 * 1024
+"""Of what clients of a Decision Maker send."""
+VALUES_MAX = 8_000_000
+"""Values of a set, counted by what stands between them: the smallest takes 20 times its bytes as an object, and 96 MiB
+of them would take 2 GB. 200,000 intents have six million.
+"""
 LIMIT = 64 * 1024
+TOO_LARGE_CURE = "send less at a time: one call is for one node, and a set has at most 200,000 intents"
 _QUOTED = 80
 
 
@@ -21,8 +28,9 @@ def read_push(body: bytearray) -> tuple[DesiredSet, str]:
     Raises:
         Refused: it is not one, or not the one whose digest it names.
     """
+    if sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MAX:
+        raise Refused(Refusal.TOO_LARGE, f"body: has more than {VALUES_MAX} values", TOO_LARGE_CURE)
     value = read_json(body)
-    body.clear()
     try:
         pushed = read_desired(value)
         ours = digest(pushed.intents)
@@ -39,13 +47,15 @@ def read_push(body: bytearray) -> tuple[DesiredSet, str]:
 
 
 def read_json(body: bytearray) -> object:
-    """One JSON document.
+    """One JSON document; ``body`` is empty afterwards, so that a large one is not in memory twice.
 
     Raises:
         Refused: it is not one; it has a key twice, NaN, or nesting that nobody means.
     """
     try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
+        text = body.decode()
+        body.clear()
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeDecodeError as error:
         raise _bad(f"not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -69,5 +79,5 @@ def _constant(text: str) -> NoReturn:
     raise _bad(f"has {text}, which is no JSON number")
 
 
-def _bad(problem: str) -> Refused:
-    return Refused(Refusal.BAD_REQUEST, f"body: {problem}")
+def _bad(problem: str, cure: str = "send one JSON document (RFC 8259)") -> Refused:
+    return Refused(Refusal.BAD_REQUEST, f"body: {problem}", cure)

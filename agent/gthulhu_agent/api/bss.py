@@ -13,7 +13,7 @@ from gthulhu_agent.agent import Refused
 from gthulhu_agent.api import go_json, v1
 from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import STATUS, Answer, of_rows
-from gthulhu_agent.api.bodies import SET_LIMIT
+from gthulhu_agent.api.bodies import RECEIVED_LIMIT
 from gthulhu_agent.api.callers import NotLoggedIn
 from gthulhu_agent.api.calls import Call, Family, Route
 from gthulhu_agent.api.logins import read_login
@@ -40,7 +40,7 @@ ROUTES = (
         "/api/v1/scheduling/strategies",
         "post_strategies",
         Access.LEGACY,
-        limit=SET_LIMIT,
+        limit=RECEIVED_LIMIT,
         query=("adopt",),
         lax=True,
     ),

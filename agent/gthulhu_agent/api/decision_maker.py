@@ -12,7 +12,7 @@ from gthulhu_agent.api import decision_maker_bodies as bodies
 from gthulhu_agent.api import v1
 from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import Answer
-from gthulhu_agent.api.bodies import LIMIT, SET_LIMIT
+from gthulhu_agent.api.bodies import LIMIT, RECEIVED_LIMIT
 from gthulhu_agent.api.calls import Call, Family, Route
 from gthulhu_agent.api.decision_maker_answers import Failed, NotFit, NotProved
 from gthulhu_agent.api.go_json import Unreadable
@@ -35,11 +35,11 @@ INSIDE = (
     *(
         Route(method, f"/api/v1/{path}", operation, access=Access.LEGACY, limit=limit, query=_ADOPT, lax=True)
         for method, path, operation, limit in (
-            ("POST", "intents", "post_intents", SET_LIMIT),
+            ("POST", "intents", "post_intents", RECEIVED_LIMIT),
             ("DELETE", "intents", "delete_intents", LIMIT),
             ("GET", "intents/merkle", "get_root", LIMIT),
             ("GET", "scheduling/strategies", "get_strategies", LIMIT),
-            ("POST", "node-intents", "post_node_intents", SET_LIMIT),
+            ("POST", "node-intents", "post_node_intents", RECEIVED_LIMIT),
             ("DELETE", "node-intents", "delete_node_intents", LIMIT),
             ("GET", "node-intents/merkle", "get_node_root", LIMIT),
             ("POST", "metrics", "post_metrics", LIMIT),

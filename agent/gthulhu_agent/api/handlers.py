@@ -23,7 +23,7 @@ API = "v1"
 
 
 class Handlers:
-    """Use cases as answers. ``parser`` has one thread: reading a 32 MiB set takes ten times its size of memory."""
+    """Use cases as answers. ``parser`` has one thread: reading a large set takes several times its size of memory."""
 
     def __init__(self, agent: Agent, metrics: Metrics, meter: Meter, login: Login) -> None:
         self._agent = agent

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gthulhu_agent import __version__
 from gthulhu_agent.api.answers import STATUS
+from gthulhu_agent.api.bodies import LIMIT, SET_LIMIT
 from gthulhu_agent.api.calls import ROUTES, Route
 from gthulhu_agent.api.schema_parts import Schema, ref
 from gthulhu_agent.api.schemas import schemas
@@ -87,7 +88,8 @@ def document() -> dict[str, object]:
             "title": "gthulhu-agent",
             "version": __version__,
             "description": "The one way into a node's agent. Keys may be added to answers; clients skip what they do "
-            "not know. Requests with unknown keys are refused.",
+            f"not know. Requests with unknown keys are refused. A body has at most {LIMIT:,} bytes; that of PUT "
+            f"/v1/desired {SET_LIMIT:,}.",
         },
         "paths": paths,
         "components": {

@@ -15,6 +15,7 @@ from gthulhu_agent.agent import Refused
 from gthulhu_agent.api import webpages
 from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.arriving import Arriving, Part
+from gthulhu_agent.api.bodies import TOO_LARGE_CURE
 from gthulhu_agent.api.callers import Callers, NotLoggedIn, Shown
 from gthulhu_agent.api.calls import Call, Family, Handler, Route
 from gthulhu_agent.api.room import Room
@@ -268,4 +269,4 @@ def _peer(request: web.BaseRequest, clients: Sequence[str]) -> _Peer:
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused(Refusal.TOO_LARGE, f"the body has more than {limit} bytes")
+    return Refused(Refusal.TOO_LARGE, f"the body has more than {limit} bytes", TOO_LARGE_CURE)
