@@ -114,8 +114,8 @@ class _Told:
             regex = "" if rule.command in (None, ALL_BUT_PAUSE) else rule.command or ""
             return speak(self._dialect, schedule), schedule.time_slice_ns or 0, (), regex
         said, same = origin.said, origin.dialect is self._dialect
-        # What holds here, in the words of whoever sent it: a scheduler that reads what is out of range goes by something
-        # else than the state says, a negative time as an unsigned number at that (fault W-19).
+        # What holds here, in the words of whoever sent it: a scheduler that reads what is out of range goes by other
+        # numbers than the state says, a negative time as an unsigned one at that (fault W-19).
         priority = clamped(self._dialect, int(said.priority)) if same else speak(self._dialect, schedule)
         labels: Labels = ()
         if isinstance(said, ReceivedIntent):
