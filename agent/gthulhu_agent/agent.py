@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,6 +27,11 @@ _PROBE_INTERVAL = 10.0
 
 Notes = Callable[[Held, IntentKey], tuple[NotTaken, ...]]
 """What has to be said of one intent of a set besides what the kernel says: of what it was made from."""
+DropSwitch = Callable[[bool], Awaitable[None]]
+"""Switches on what somebody switched off, and forgets their wish; with True also where the disk keeps it.
+
+Raises NotStored where it does.
+"""
 
 _T = TypeVar("_T")
 _log = structlog.stdlib.get_logger("gthulhu_agent")
@@ -66,6 +71,7 @@ class Agent:
         self.held = Held()
         self.clock = clock or Clock()
         self.notes: Notes = _no_notes
+        self.drop_switch: DropSwitch = _nothing
         self.strategy_states: Callable[[], tuple[StrategyState, ...]] = tuple
         self._store = store
         self._known = True
@@ -168,13 +174,15 @@ class Agent:
         return count, warning
 
     async def resume(self) -> None:
-        """Enforce again what is held.
+        """Enforce again what is held, whether it was reverted or switched off.
 
         Raises:
             Refused: that could not be remembered.
         """
         async with self._lock:
             try:
+                if ConditionKind.SWITCHED_OFF in self.conditions:
+                    await self.drop_switch(False)
                 await self._on_disk(lambda: self._store.mark_reverted(False))
             except NotStored as error:
                 raise Refused(Refusal.NOT_STORED, str(error), error.cure) from error
@@ -190,7 +198,10 @@ class Agent:
         """
         async with self._lock:
             self.conditions.raise_(
-                ConditionKind.SWITCHED_OFF, why, cure="set mode gthulhu the same way", now=self.clock.now
+                ConditionKind.SWITCHED_OFF,
+                why,
+                cure="set mode gthulhu the same way; or: gthulhu-agent resume",
+                now=self.clock.now,
             )
             self._decide_touching()
             try:
@@ -258,6 +269,8 @@ class Agent:
         self.pushes.taken += 1
         self.conditions.clear(ConditionKind.STORE_DAMAGED)
         self.engine.hold(held)
+        if held.owner not in (former.owner, OWNER):
+            await self.drop_switch(True)
         self._decide_touching()
         _log.info("took a set", **held.summary())
         return held
@@ -311,6 +324,10 @@ class Agent:
 
     async def _on_disk(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+async def _nothing(_anyway: bool) -> None:
+    pass
 
 
 def _no_notes(_held: Held, _key: IntentKey) -> tuple[NotTaken, ...]:

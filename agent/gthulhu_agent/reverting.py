@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from gthulhu_agent import local, statedir
 from gthulhu_agent.choosing import put_back
 from gthulhu_agent.errors import AgentError, AlreadyRunning, NotStored
+from gthulhu_agent.legacy.runtime_config import Mode
+from gthulhu_agent.legacy.runtime_file import Damaged, RuntimeFile
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.store import DesiredStore
 
@@ -42,7 +44,7 @@ def revert(settings: Settings) -> Told:
 
 
 def resume(settings: Settings) -> None:
-    """Enforce again what is held.
+    """Enforce again what is held, whether it was reverted or switched off by a Decision Maker's client.
 
     Raises:
         AgentError: the running agent does not answer, or it cannot be remembered.
@@ -53,7 +55,18 @@ def resume(settings: Settings) -> None:
         local.post(_running(settings), "/v1/resume")
         return
     with state:
+        if not settings.daemon_endpoint:
+            _switch_on(RuntimeFile(state.path))
         DesiredStore(state.path).mark_reverted(False)
+
+
+def _switch_on(file: RuntimeFile) -> None:
+    try:
+        kept = file.load()
+    except Damaged:
+        return  # it is in force nowhere
+    if kept is not None and kept.config.mode == Mode.NONE:
+        file.drop()
 
 
 def _running(settings: Settings) -> statedir.Running:

@@ -11,13 +11,14 @@ from gthulhu_agent.discovery.snapshot import DiscoveredPod
 from gthulhu_agent.enforcing.protocol import IntentState, Refused
 from gthulhu_agent.legacy.received import Received
 from gthulhu_agent.legacy.strategies import StrategyState
-from gthulhu_agent.state import Condition, Held
+from gthulhu_agent.state import Condition, ConditionKind, Held
 from gthulhu_wire.intents import Intent, Schedule, format_instant
 
 if TYPE_CHECKING:
     from gthulhu_agent.agent import Agent
 
 _NOTHING = IntentState()
+_HANDS_OFF = (ConditionKind.REVERTED, ConditionKind.SWITCHED_OFF)
 
 
 def holding_json(agent: Agent, held: Held) -> dict[str, object]:
@@ -45,11 +46,16 @@ def state_rows(agent: Agent) -> Iterator[str]:
     """The intents of ``GET /v1/state`` in wire order, each as JSON text."""
     held, engine, now = agent.held, agent.engine, agent.clock.now
     states = {} if engine.last is None else engine.last.states
+    off = tuple(_off(condition) for condition in agent.conditions if condition.kind in _HANDS_OFF)
     for intent, since in zip(held.intents, held.since, strict=True):
         state = states.get(intent.key, _NOTHING)
-        if notes := agent.notes(held, intent.key):
+        if notes := (*off, *agent.notes(held, intent.key)):
             state = replace(state, refused=(*notes, *state.refused))
         yield json.dumps(_row(intent, state, since, engine.enforced_since(intent.key), now), separators=(",", ":"))
+
+
+def _off(condition: Condition) -> Refused:
+    return Refused("enforcement", condition.message, condition.cure)
 
 
 def _strategy_json(state: StrategyState) -> dict[str, object]:

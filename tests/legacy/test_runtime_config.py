@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
-from agent_harness import FakeKernel, FakeScanner, desired, running, snapshot
+from agent_harness import FakeKernel, FakeScanner, Harness, desired, running, settings, snapshot
 from agent_harness import intent as ours
 from aiohttp import web
-from decision_maker_client import Answered, Client
+from decision_maker_client import Answered, Client, intent
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gthulhu_agent import reverting
 from gthulhu_agent.disk import Disk
 from gthulhu_agent.errors import NotStored
 from gthulhu_agent.legacy.runtime_config import BadConfig, RuntimeConfig, as_json, normal, of_json
@@ -124,15 +127,131 @@ async def test_mode_none_outlives_a_restart(tmp_path: Path) -> None:
         assert agent.kernel.enforced == {"web"}
 
 
-async def test_resume_does_not_switch_on_what_a_client_switched_off(tmp_path: Path) -> None:
+async def test_resume_ends_what_a_client_switched_off(tmp_path: Path) -> None:
+    """It answered 200, and everything stayed off."""
+    async with running(tmp_path) as agent:
+        client = Client(agent)
+        await agent.put(desired(1, ours()))
+        await _apply(client, OFF)
+        await agent.post("/v1/revert")
+        await agent.post("/v1/resume")
+        await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
+        assert (await agent.get("/v1/ready"))[0] == 200
+        assert (await _status(client))["configAvailable"] is False
+    async with running(tmp_path) as agent:
+        await agent.next_pass()
+        assert agent.kernel.enforced == {"web"}
+
+
+async def test_resume_that_cannot_be_remembered_changes_nothing(tmp_path: Path) -> None:
+    class Stuck(Disk):
+        def remove(self, path: Path) -> None:
+            if path.name == NAME:
+                raise OSError(30, "Read-only file system")
+            super().remove(path)
+
+    async with running(tmp_path, disk=Stuck()) as agent:
+        await _apply(Client(agent), OFF)
+        status, refusal = await agent.post("/v1/resume")
+        assert (status, refusal["code"]) == (507, "not-stored")
+        assert (await _status(Client(agent)))["applied"] is True
+        assert (await agent.get("/v1/ready"))[0] == 503
+
+
+def test_resume_without_a_running_agent_ends_it_too(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    RuntimeFile(folder).save(Kept(RuntimeConfig("1", "gthulhu"), 7))
+    reverting.resume(settings(tmp_path))
+    assert RuntimeFile(folder).load() is not None
+    RuntimeFile(folder).save(Kept(RuntimeConfig("2", "none"), 7))
+    reverting.resume(settings(tmp_path))
+    assert RuntimeFile(folder).load() is None
+
+
+@pytest.mark.parametrize("how", ["off", "reverted"])
+async def test_intents_say_why_nothing_is_enforced(tmp_path: Path, how: str) -> None:
+    async with running(tmp_path) as agent:
+        await agent.put(desired(1, ours()))
+        await (_apply(Client(agent), OFF) if how == "off" else agent.post("/v1/revert"))
+        (row,) = (await agent.get("/v1/state"))[1]["intents"]
+        (told,) = [one for one in row["refused"] if one["what"] == "enforcement"]
+        assert ("mode none" in told["why"], "resume" in told["cure"]) == (how == "off", True)
+        await agent.post("/v1/resume")
+        assert (await agent.get("/v1/state"))[1]["intents"][0]["refused"] == []
+
+
+async def _sent(agent: Harness) -> dict[str, int]:
+    return {"intents": (await Client(agent).send(intent())).status, "off": (await _apply(Client(agent), OFF)).status}
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_what_a_client_switched_off_is_enforced_again_when_another_owner_takes_the_node(
+    tmp_path: Path, held: bool
+) -> None:
+    """Mode none, which any token may set, stayed in force for the control plane's set."""
+    async with running(tmp_path) as agent:
+        if held:
+            assert await _sent(agent) == {"intents": 200, "off": 200}
+        else:
+            await _apply(Client(agent), OFF)
+        assert (await agent.put(desired(5, ours()), query="?adopt=true"))[0] == 200
+        await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
+        assert (await _status(Client(agent)))["configAvailable"] is False
+    async with running(tmp_path) as agent:
+        await agent.next_pass()
+        assert agent.kernel.enforced == {"web"}
+
+
+async def test_what_stayed_on_the_disk_is_void_for_the_new_owner(tmp_path: Path) -> None:
+    """Also where the agent is killed after it took the set and before it dropped the configuration."""
+
+    class Stuck(Disk):
+        def remove(self, path: Path) -> None:
+            if path.name == NAME:
+                raise OSError(30, "Read-only file system")
+            super().remove(path)
+
+    async with running(tmp_path, disk=Stuck()) as agent:
+        await _sent(agent)
+        await agent.put(desired(5, ours()), query="?adopt=true")
+        await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
+    assert RuntimeFile(tmp_path / "state").load() == Kept(RuntimeConfig("2", "none"), ANY, "legacy")
+    async with running(tmp_path) as agent:
+        await agent.next_pass()
+        assert agent.kernel.enforced == {"web"}
+        assert (await _status(Client(agent)))["configAvailable"] is False
+
+
+async def test_a_configuration_that_comes_while_the_node_is_taken_is_void(tmp_path: Path) -> None:
+    class Slow(Disk):
+        def rename(self, source: Path, target: Path) -> None:
+            if target.name == NAME:
+                reached.set()
+                assert goes_on.wait(20)
+            super().rename(source, target)
+
+    reached, goes_on = threading.Event(), threading.Event()
+    async with running(tmp_path, disk=Slow()) as agent:
+        await Client(agent).send(intent())
+        off = asyncio.create_task(_apply(Client(agent), OFF))
+        await asyncio.to_thread(reached.wait)
+        put = asyncio.create_task(agent.put(desired(5, ours()), query="?adopt=true"))
+        await agent.until("/v1/digest", lambda held: held["owner"] != "legacy")
+        goes_on.set()
+        assert ((await off).status, (await put)[0]) == (400, 200)
+        await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
+        assert (await _status(Client(agent)))["configAvailable"] is False
+    assert RuntimeFile(tmp_path / "state").load() is None
+
+
+async def test_a_client_that_adopts_keeps_what_it_set(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         await agent.put(desired(1, ours()))
         await _apply(Client(agent), OFF)
-        await agent.post("/v1/revert")
-        await agent.post("/v1/resume")
-        wishes = len(agent.kernel.wishes)
-        await agent.next_pass()
-        assert len(agent.kernel.wishes) == wishes
+        assert (await Client(agent).send(intent(), query="?adopt=true")).status == 200
+        assert (await _status(Client(agent)))["mode"] == "none"
+        assert (await agent.get("/v1/ready"))[0] == 503
 
 
 async def test_what_was_reverted_is_not_told_as_applied(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from gthulhu_agent.agent import Agent, Refused
 from gthulhu_agent.errors import NotStored
+from gthulhu_agent.legacy.received import OWNER
 from gthulhu_agent.legacy.runtime_config import BadConfig, Mode, RuntimeConfig, RuntimeStatus, normal
 from gthulhu_agent.legacy.runtime_file import Damaged, Kept, RuntimeFile
 from gthulhu_agent.state import ConditionKind
@@ -53,6 +54,9 @@ class Runtime:
         self._kept: Kept | None = None
         self._lost = self._left = ""
         self._lock = asyncio.Lock()
+        self._filing = asyncio.Lock()
+        self._drops = 0
+        agent.drop_switch = self.drop
 
     async def start(self) -> None:
         """Take up what was applied last."""
@@ -61,8 +65,28 @@ class Runtime:
         except Damaged as damaged:
             self._lost = f"the runtime configuration was lost: {damaged}"
             _log.error("the runtime configuration is damaged; none is in force", error=str(damaged))
+        if self._kept is not None and not self._holds(self._kept):
+            self._kept = None  # the agent was killed before it could drop it
         if self._daemon is None and self._kept is not None:
             await self._switch(self._kept.config)
+
+    async def drop(self, anyway: bool) -> None:
+        """Forget what is kept, and enforce again what it switched off: another owner has the node now, or resumes.
+
+        Raises:
+            NotStored: it is still on the disk, and so in force; with ``anyway`` it is void, by its owner.
+        """
+        self._drops += 1
+        try:
+            async with self._filing:
+                await asyncio.to_thread(self._file.drop)
+        except NotStored as error:
+            if not anyway:
+                raise
+            _log.warning("the former owner's runtime configuration is void and on the disk", error=str(error))
+        self._kept = None
+        self._left = ""
+        self._agent.switch_on()
 
     async def apply(self, said: RuntimeConfig) -> RuntimeStatus:
         """Have the node's scheduler be as ``said``.
@@ -84,10 +108,13 @@ class Runtime:
             if self._daemon is not None:
                 await self._forward(self._daemon, config)
             elif self._kept is None or self._kept.config != config:
-                await self._keep(config)
+                kept = await self._keep(config)
                 await self._switch(config)
+                self._check_kept(kept)
             elif self._left:
+                again = self._kept
                 await self._switch(config)
+                self._check_kept(again)
         return await self.status()
 
     async def status(self) -> RuntimeStatus:
@@ -119,14 +146,29 @@ class Runtime:
         if self._kept is None or self._kept.config != config:
             await self._keep(config)
 
-    async def _keep(self, config: RuntimeConfig) -> None:
-        kept = Kept(config, self._agent.clock.now)
+    async def _keep(self, config: RuntimeConfig) -> Kept:
+        kept, drops = Kept(config, self._agent.clock.now, self._agent.held.owner), self._drops
         try:
-            await asyncio.to_thread(self._file.save, kept)
+            async with self._filing:
+                await asyncio.to_thread(self._file.save, kept)
+                if self._drops != drops:
+                    await asyncio.to_thread(self._file.drop)
         except NotStored as error:
             raise Refused(Refusal.NOT_STORED, str(error), error.cure) from error
-        self._kept = kept
-        _log.info("took a runtime configuration", version=config.version, mode=config.mode)
+        if self._drops == drops:
+            self._kept = kept
+            _log.info("took a runtime configuration", version=config.version, mode=config.mode)
+        return kept
+
+    def _holds(self, kept: Kept) -> bool:
+        """Whether the node has not been taken by another owner since."""
+        return self._agent.held.owner in ("", OWNER, kept.owner)
+
+    def _check_kept(self, kept: Kept | None) -> None:
+        # While it was stored and put into force another owner may have taken the node, or somebody resumed.
+        if self._kept is None or self._kept is not kept:
+            self._agent.switch_on()
+            raise Refused(Refusal.FOREIGN_OWNER, "the node was taken over meanwhile, or enforces again by resume")
 
     async def _switch(self, config: RuntimeConfig) -> None:
         self._left = ""

@@ -19,10 +19,11 @@ _MOST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A configuration, and since when it is applied, in Unix seconds."""
+    """A configuration, since when it is applied, in Unix seconds, and who owned the node then; '' for nobody."""
 
     config: RuntimeConfig
     applied_at: int
+    owner: str = ""
 
 
 class Damaged(Exception):  # noqa: N818 - says what is the matter
@@ -55,7 +56,7 @@ class RuntimeFile:
             raise Damaged(f"{path}: its checksum does not hold")
         try:
             fields = json.loads(text)
-            return Kept(RuntimeConfig(**fields["config"]), int(fields["appliedAt"]))
+            return Kept(RuntimeConfig(**fields["config"]), int(fields["appliedAt"]), str(fields.get("owner", "")))
         except (ValueError, TypeError, KeyError) as fault:
             raise Damaged(f"{path}: written by another version of the agent: {fault}") from fault
 
@@ -65,7 +66,9 @@ class RuntimeFile:
         Raises:
             NotStored: it could not be written; what was there is there.
         """
-        text = canonical_json({"config": asdict(kept.config), "appliedAt": kept.applied_at}).encode()
+        text = canonical_json(
+            {"config": asdict(kept.config), "appliedAt": kept.applied_at, "owner": kept.owner}
+        ).encode()
         unfinished = self._folder / _UNFINISHED
         try:
             self._disk.remove(unfinished)
@@ -78,7 +81,22 @@ class RuntimeFile:
             self._disk.rename(unfinished, self._folder / NAME)
             self._disk.sync_directory(self._folder)
         except OSError as error:
-            raise NotStored(
-                f"cannot write to {self._folder}: {error.strerror or error}",
-                cure="free space in it, or make it writable for the agent",
-            ) from error
+            raise self._not_stored(error) from error
+
+    def drop(self) -> None:
+        """Keep nothing any longer.
+
+        Raises:
+            NotStored: what was there may be there.
+        """
+        try:
+            self._disk.remove(self._folder / NAME)
+            self._disk.sync_directory(self._folder)
+        except OSError as error:
+            raise self._not_stored(error) from error
+
+    def _not_stored(self, error: OSError) -> NotStored:
+        return NotStored(
+            f"cannot write to {self._folder}: {error.strerror or error}",
+            cure="free space in it, or make it writable for the agent",
+        )
