@@ -40,9 +40,7 @@ _log = structlog.stdlib.get_logger("gthulhu_agent")
 class Refused(Exception):  # noqa: N818 - the word of the wire
     """The agent says no: a code of the closed list, a sentence, a cure, and what the caller needs besides."""
 
-    def __init__(
-        self, code: Refusal, message: str, cure: str = "", *, more: Mapping[str, object] | None = None
-    ) -> None:
+    def __init__(self, code: Refusal, message: str, cure: str, *, more: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.cure = cure
@@ -207,7 +205,9 @@ class Agent:
             try:
                 count = await self.engine.revert()
             except OSError as error:
-                raise Refused(Refusal.INTERNAL, f"not everything could be put back: {error}") from error
+                raise Refused(
+                    Refusal.INTERNAL, f"not everything could be put back: {error}", "hands are kept off; say it again"
+                ) from error
         _log.warning("switched off", things=count)
 
     def switch_on(self) -> None:

@@ -144,7 +144,10 @@ class DesiredStore:
                 self.disk.close(self.disk.create(path))
             self.disk.sync_directory(self._folder)
         except OSError as error:
-            raise NotStored(f"cannot write to {self._folder}: {error.strerror or error}") from error
+            raise NotStored(
+                f"cannot write to {self._folder}: {error.strerror or error}",
+                cure="free space in it, or make it writable for the agent",
+            ) from error
 
     def _write(self, path: Path, held: Held) -> None:
         fd = self.disk.create(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gthulhu_agent.agent import Refused
+from gthulhu_agent.api.callers import PROVE
 from gthulhu_agent.api.calls import Call
 from gthulhu_wire.refusals import Refusal
 
@@ -15,5 +16,5 @@ def adopts(call: Call) -> bool:
     """
     asked = call.query.get("adopt") == "true"
     if asked and not call.trusted:
-        raise Refused(Refusal.FORBIDDEN, "this login proves no possession of a key, and cannot adopt a node")
+        raise Refused(Refusal.FORBIDDEN, "this login proves no possession of a key, and cannot adopt a node", PROVE)
     return asked

@@ -24,6 +24,8 @@ STATUS: Mapping[Refusal, int] = {
     Refusal.NOT_STORED: 507,
 }
 JSON = "application/json"
+FAULT = ("a fault of the agent; its log has it", "try again, and report it with what the log has")
+"""Message and cure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def read_json(body: bytearray) -> object:
     except json.JSONDecodeError as error:
         raise _bad(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
-        raise _bad("nested too deeply") from error
+        raise _bad("nested too deeply", "docs/agent-openapi.json describes the body") from error
     except ValueError as error:  # a number of more than 4,300 digits, which Python does not convert
         raise _bad("has a number that is too long") from error
 

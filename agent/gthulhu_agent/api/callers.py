@@ -14,10 +14,14 @@ from gthulhu_wire.refusals import Refusal
 Verify = Callable[[str], Awaitable[Caller | NoLogin]]
 
 
+PROVE = "log in with the secret, a client certificate or a signed assertion: docs/login.md"
+"""The cure of a login that proves no possession of a key."""
+
+
 class NotLoggedIn(Refused):
     """401: ``why`` says what was wrong with the login, ``reason`` why a token is invalid."""
 
-    def __init__(self, login: NoLogin, message: str, cure: str = "") -> None:
+    def __init__(self, login: NoLogin, message: str, cure: str) -> None:
         super().__init__(Refusal.UNAUTHENTICATED, message, cure, more={"why": login.why})
         self.why: Why = login.why
         self.reason = login.reason

@@ -13,6 +13,7 @@ from gthulhu_agent.api import v1
 from gthulhu_agent.api.adopting import adopts
 from gthulhu_agent.api.answers import Answer
 from gthulhu_agent.api.bodies import LIMIT, RECEIVED_LIMIT
+from gthulhu_agent.api.callers import PROVE
 from gthulhu_agent.api.calls import Call, Family, Route
 from gthulhu_agent.api.decision_maker_answers import Failed, NotFit, NotProved
 from gthulhu_agent.api.go_json import Unreadable
@@ -181,7 +182,9 @@ class _Handlers:
         owner = self._agent.held.owner
         if owner not in ("", OWNER) and not call.trusted:
             raise Refused(
-                Refusal.FOREIGN_OWNER, f"this node belongs to {owner!r}, and this login proves no possession of a key"
+                Refusal.FOREIGN_OWNER,
+                f"this node belongs to {owner!r}, and this login proves no possession of a key",
+                PROVE,
             )
         try:
             await self._runtime.apply(config)

@@ -30,7 +30,7 @@ class Failed(Refused):
     """500 in upstream's words; ``reason`` is ours, for the log: clients know no other key in an error."""
 
     def __init__(self, words: str, reason: str) -> None:
-        super().__init__(Refusal.INTERNAL, words)
+        super().__init__(Refusal.INTERNAL, words, "the log has the reason")
         self.reason = reason
 
 
@@ -38,7 +38,7 @@ class NotFit(Refused):
     """400 in upstream's words; ``reason`` is ours, for the log."""
 
     def __init__(self, words: str, reason: str = "") -> None:
-        super().__init__(Refusal.BAD_REQUEST, words)
+        super().__init__(Refusal.BAD_REQUEST, words, "docs/decision-maker.md has the bodies")
         self.reason = reason
 
 
@@ -46,7 +46,7 @@ class NotProved(Refused):
     """401 for a token that is not given, in upstream's words; the log of logins has the reason."""
 
     def __init__(self, words: str) -> None:
-        super().__init__(Refusal.UNAUTHENTICATED, words)
+        super().__init__(Refusal.UNAUTHENTICATED, words, "docs/login.md has the ways in")
 
 
 def success(now: int, data: object = None) -> Answer:

@@ -51,7 +51,7 @@ class Handlers:
         """Take a set; the answer says what is held, durably."""
         adopt = call.query.get("adopt", "false")
         if adopt not in ("true", "false"):
-            raise Refused(Refusal.BAD_REQUEST, "adopt: must be true or false")
+            raise Refused(Refusal.BAD_REQUEST, "adopt: must be true or false", "leave it out, or send ?adopt=true")
         pushed, digest = await asyncio.get_running_loop().run_in_executor(self._parser, read_push, call.body)
         held = await self._agent.push(pushed, digest, adopt=adopt == "true")
         return of_json(views.holding_json(self._agent, held))

@@ -9,7 +9,7 @@ from contextlib import suppress
 import structlog
 from aiohttp import web
 
-from gthulhu_agent.api.answers import of_refusal
+from gthulhu_agent.api.answers import FAULT, of_refusal
 from gthulhu_agent.api.handshaking import Handshakes
 from gthulhu_agent.api.listener import BACKLOG, Listener
 from gthulhu_agent.api.room import Room
@@ -70,9 +70,13 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("part of an answer is sent already")
         answer = (
-            of_refusal(Refusal.BAD_REQUEST, "this is not HTTP as RFC 9112 has it, or its headers are too large")
+            of_refusal(
+                Refusal.BAD_REQUEST,
+                "this is not HTTP as RFC 9112 has it, or its headers are too large",
+                "speak HTTP/1.1, or TLS where the listener has it, with lines of at most 8,190 bytes",
+            )
             if malformed
-            else of_refusal(Refusal.INTERNAL, "a fault of the agent; its log has it")
+            else of_refusal(Refusal.INTERNAL, *FAULT)
         )
         headers = {"Content-Type": answer.content_type, "Server": "gthulhu-agent"}
         assert isinstance(answer.body, bytes)  # noqa: S101 - of_refusal makes no streams

@@ -13,10 +13,10 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from gthulhu_agent.agent import Refused
 from gthulhu_agent.api import webpages
-from gthulhu_agent.api.answers import Answer
+from gthulhu_agent.api.answers import FAULT, Answer
 from gthulhu_agent.api.arriving import Arriving, Part
 from gthulhu_agent.api.bodies import TOO_LARGE_CURE
-from gthulhu_agent.api.callers import Callers, NotLoggedIn, Shown
+from gthulhu_agent.api.callers import PROVE, Callers, NotLoggedIn, Shown
 from gthulhu_agent.api.calls import Call, Family, Handler, Route
 from gthulhu_agent.api.room import Room
 from gthulhu_agent.callers import Access, Caller
@@ -101,13 +101,16 @@ class Serving:
             answer = found.family.refuse(refused, found.allowed)
         except (ConnectionError, RequestPayloadError):
             answer = found.family.refuse(
-                Refused(Refusal.BAD_REQUEST, "the body broke off, or its chunks are not HTTP"), found.allowed
+                Refused(
+                    Refusal.BAD_REQUEST,
+                    "the body broke off, or its chunks are not HTTP",
+                    "send it whole, with its length",
+                ),
+                found.allowed,
             )
         except Exception:  # noqa: BLE001 - the last line: whatever it was, the caller gets an answer and the log the rest
             _log.exception("a call failed", method=request.method, path=request.path[:200])
-            answer = found.family.refuse(
-                Refused(Refusal.INTERNAL, "a fault of the agent; its log has it"), found.allowed
-            )
+            answer = found.family.refuse(Refused(Refusal.INTERNAL, *FAULT), found.allowed)
         label = OTHER if found.route is None else found.route.path
         self._metrics.call(label, found.method, answer.status, time.monotonic() - started)
         answer = webpages.readable(answer, request.headers.get("Origin"), found.family.cors)
@@ -136,7 +139,11 @@ class Serving:
         route, handler = found.route, found.handler
         if route is None or handler is None:
             if found.allowed:
-                raise Refused(Refusal.METHOD_NOT_ALLOWED, f"{' and '.join(found.allowed)} are what this path takes")
+                raise Refused(
+                    Refusal.METHOD_NOT_ALLOWED,
+                    f"{request.method[:20]!r} is nothing that this path takes",
+                    f"use {' or '.join(found.allowed)}",
+                )
             raise Refused(Refusal.NOT_FOUND, "there is no such path", "/v1/openapi.json lists them all")
         call = Call(
             query=_query(request, route),
@@ -155,9 +162,15 @@ class Serving:
     def _check_place(self, request: web.BaseRequest, family: Family) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and not webpages.may_call(origin, family.cors):
-            raise Refused(Refusal.FORBIDDEN, "calls from web pages are not taken")
+            raise Refused(
+                Refusal.FORBIDDEN, "calls from web pages are not taken", "call from a program, which sends no Origin"
+            )
         if self._guards.check_host and not webpages.calls_loopback(request.headers.get("Host", "")):
-            raise Refused(Refusal.FORBIDDEN, "the Host of this call is not this machine's loopback address")
+            raise Refused(
+                Refusal.FORBIDDEN,
+                "the Host of this call is not this machine's loopback address",
+                "call 127.0.0.1, [::1] or localhost",
+            )
 
     async def _check_caller(self, request: web.BaseRequest, found: _Found, peer: _Peer) -> Caller | None:
         wanted = found.family.unknown if found.route is None else found.route.access
@@ -168,7 +181,7 @@ class Serving:
                 raise Refused(
                     Refusal.FORBIDDEN,
                     "this login proves no possession of a key, and gives the Decision Maker's API alone",
-                    "log in with the secret, a client certificate or a signed assertion: docs/login.md",
+                    PROVE,
                 )
             return caller
         if wanted > Access.OPEN:
@@ -254,9 +267,10 @@ def _query(request: web.BaseRequest, route: Route) -> dict[str, str]:
         return {name: query[name] for name in route.query if name in query}
     for name in query:
         if name not in route.query:
-            raise Refused(Refusal.BAD_REQUEST, f"the parameter {name[:80]!r} is not known here")
+            known = f"known here: {', '.join(route.query)}" if route.query else "send none"
+            raise Refused(Refusal.BAD_REQUEST, f"the parameter {name[:80]!r} is not known here", known)
         if len(query.getall(name)) > 1:
-            raise Refused(Refusal.BAD_REQUEST, f"the parameter {name!r} is there twice")
+            raise Refused(Refusal.BAD_REQUEST, f"the parameter {name!r} is there twice", "send it once")
     return dict(query)
 
 

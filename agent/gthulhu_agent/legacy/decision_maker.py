@@ -269,7 +269,11 @@ class DecisionMaker:
 
 def _check_size(count: int) -> None:
     if count > MAX_INTENTS:
-        raise Refused(Refusal.TOO_LARGE, f"it comes to {count} intents; at most {MAX_INTENTS} are taken")
+        raise Refused(
+            Refusal.TOO_LARGE,
+            f"it comes to {count} intents; at most {MAX_INTENTS} are taken",
+            "let selectors select fewer pods",
+        )
 
 
 def _nowhere(_received: Received) -> tuple[Reached, ...]:

@@ -97,7 +97,7 @@ class Runtime:
         try:
             config = normal(said)
         except BadConfig as error:
-            raise Refused(Refusal.BAD_REQUEST, str(error)) from error
+            raise Refused(Refusal.BAD_REQUEST, str(error), "docs/decision-maker.md has what can be set") from error
         if self._daemon is None and config.mode not in (Mode.NONE, Mode.GTHULHU):
             raise Refused(
                 Refusal.BAD_REQUEST,
@@ -168,7 +168,11 @@ class Runtime:
         # While it was stored and put into force another owner may have taken the node, or somebody resumed.
         if self._kept is None or self._kept is not kept:
             self._agent.switch_on()
-            raise Refused(Refusal.FOREIGN_OWNER, "the node was taken over meanwhile, or enforces again by resume")
+            raise Refused(
+                Refusal.FOREIGN_OWNER,
+                "the node was taken over meanwhile, or enforces again by resume",
+                "ask for the configuration that holds, and send it again",
+            )
 
     async def _switch(self, config: RuntimeConfig) -> None:
         self._left = ""
