@@ -14,11 +14,14 @@ class Duty:
         share: CPU seconds per second.
         burst: CPU seconds that may be saved up.
         monotonic: the time, in seconds.
+        least: CPU seconds that are there again before work goes on. Little makes for short waits, and much for few
+            beginnings.
     """
 
-    def __init__(self, share: float, burst: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, share: float, burst: float, monotonic: Callable[[], float], *, least: float = 0.001) -> None:
         self._share = share
         self._burst = burst
+        self._least = least
         self._monotonic = monotonic
         self._level = burst
         self._at = monotonic()
@@ -28,16 +31,17 @@ class Duty:
         self._fill()
         self._level -= seconds
 
-    def wait(self) -> float:
-        """Seconds until work may begin; 0 where it may now."""
+    def level(self) -> float:
+        """CPU seconds that are saved up; below 0 where it is overdrawn."""
         self._fill()
-        return 0.0 if self._level > 0 else (_LEAST * self._burst - self._level) / self._share
+        return self._level
+
+    def wait(self, floor: float = 0.0) -> float:
+        """Seconds until work may begin; 0 where it may now, because more than ``floor`` is saved up."""
+        self._fill()
+        return 0.0 if self._level > floor else (floor + self._least - self._level) / self._share
 
     def _fill(self) -> None:
         now = self._monotonic()
         self._level = min(self._burst, self._level + (now - self._at) * self._share)
         self._at = now
-
-
-_LEAST = 0.02
-"""So much of the burst is there again before work goes on: less would be many beginnings of nothing."""

@@ -15,15 +15,16 @@ from gthulhu_agent.discovery.kubepods import Place, place_of
 from gthulhu_agent.discovery.quick import Looked, Told
 from gthulhu_agent.duty import Duty
 from gthulhu_agent.errors import AgentError
-from gthulhu_agent.hearing import Heard
+from gthulhu_agent.hearing import Charged, Heard
 
 _ENOUGH = 4
 """Looks at the same processes: each finds only threads that were born during the last."""
 _MANY = 64
 """Newly watched cgroups from which on a whole pass looks at them sooner than one after the other."""
-READ_SHARE = 0.01
+READ_SHARE = 0.02
 """CPU seconds per second for reading what is told; more of it waits where it is, or is counted as lost."""
-_READ_BURST = 0.1
+_READ_BURST, _READ_LEAST = 0.1, 0.0001
+"""CPU seconds at once, and before it goes on: what is read every hundredth of a second cannot wait for longer."""
 _log = structlog.stdlib.get_logger("gthulhu_agent.engine")
 
 Reached = Callable[[Place], bool]
@@ -125,7 +126,7 @@ class QuickPasses:
         self._engine = engine
         self._cpu = cpu
         self._heard = Heard(monotonic)
-        self._reads = Duty(READ_SHARE, _READ_BURST, monotonic)
+        self._reads = Duty(READ_SHARE, _READ_BURST, monotonic, least=_READ_LEAST)
         self._read_on: asyncio.TimerHandle | None = None
         self._told = asyncio.Event()
         self._watched: Mapping[int, Watch] = {}
@@ -230,14 +231,14 @@ class QuickPasses:
             self._engine.stir(soon=False)
         self._told.set()
 
-    async def _look(self, told: Told, duty: Duty) -> None:
+    async def _look(self, told: Told, charged: Charged) -> None:
         try:
             quick = await self._engine.run_quickly(lambda: self._pass(told))
         except Exception:  # noqa: BLE001 - the whole pass finds and tells what is the matter
             _log.warning("a quick pass failed; a whole one follows", exc_info=True)
             self._engine.stir(soon=True)
             return
-        duty.charge(quick.cpu)
+        charged.charge(quick.cpu)
         self.tally.passes += 1
         self.tally.hastened += quick.hastened
         made = dict.fromkeys(quick.made, Watch.THREADS | Watch.CGROUPS)

@@ -106,8 +106,8 @@ def test_a_storm_of_forks_uses_up_its_own_share_and_not_that_of_execs() -> None:
     assert taken(found).pids == (2,)
 
 
-def test_all_shares_and_whole_passes_take_a_twentieth_of_one_cpu() -> None:
-    assert READ_SHARE + URGENT_SHARE + CROWD_SHARE + FORK_SHARE + 1 / (1 + _DUTY_BESIDE_EVENTS) <= 0.05 + 1e-9
+def test_all_shares_and_whole_passes_take_less_than_a_tenth_of_one_cpu() -> None:
+    assert READ_SHARE + URGENT_SHARE + CROWD_SHARE + FORK_SHARE + 1 / (1 + _DUTY_BESIDE_EVENTS) < 0.1
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 0.3)), max_size=40))
