@@ -266,6 +266,7 @@ class Engine:
         if self._quick is not None:
             self._quick_tally = self._quick.tally
             self._quick = None
+        self._conditions.clear(ConditionKind.EVENTS_LIMITED)
         self._conditions.raise_(
             ConditionKind.EVENTS_UNAVAILABLE,
             f"{why}; new threads are looked for every {self._interval:g} s instead",
@@ -273,6 +274,16 @@ class Engine:
             now=self._clock.now,
         )
         self._wake.set()
+
+    def hard_of_hearing(self, why: str) -> None:
+        """Say that what tells of new threads is not the best that there is."""
+        self._conditions.raise_(
+            ConditionKind.EVENTS_LIMITED,
+            f"{why}; the process connector tells of new threads instead, of every exec of the host and not where it "
+            "was: that costs more, and a storm in one pod delays the others",
+            cure="gthulhu-agent doctor says what this machine lacks; events=connector says that this is meant",
+            now=self._clock.now,
+        )
 
     async def revert(self) -> int:
         """Put back everything that the enforcer changed, after the pass that runs; the number of things put back."""

@@ -273,7 +273,8 @@ async def _hear(name: str, engine: Engine, looker: Looker) -> str:
         return "none"
     engine.hear(events, looker)
     if why_not:
-        _log.info("events are heard of in the second-best way", way=events.name, why=why_not)
+        engine.hard_of_hearing(why_not)
+        _log.warning("events are heard of in the second-best way", way=events.name, why=why_not)
     return events.name
 
 

@@ -77,6 +77,8 @@ class ConditionKind(StrEnum):
     """A Decision Maker's client set mode ``none``: sets are stored and not enforced until it sets ``gthulhu``."""
     EVENTS_UNAVAILABLE = "EventsUnavailable"
     """Nothing tells of new threads: they are looked for at the interval."""
+    EVENTS_LIMITED = "EventsLimited"
+    """New threads are told of in the second-best way."""
     SCHEDULER_MAP_FULL = "SchedulerMapFull"
     """More threads have strategies than Gthulhu's scheduler, which reads them here, has room for."""
     OPEN_ON_LOOPBACK = "OpenOnLoopback"
@@ -105,6 +107,7 @@ _HARMLESS = frozenset(
         ConditionKind.LABELS_UNKNOWN,
         ConditionKind.LOGIN_PROVES_NOTHING,
         ConditionKind.EVENTS_UNAVAILABLE,  # they are found all the same, later
+        ConditionKind.EVENTS_LIMITED,
         ConditionKind.OPEN_ON_LOOPBACK,
         ConditionKind.SCHEDULER_MAP_FULL,  # a matter of the scheduler's; what this agent enforces has no such bound
         ConditionKind.TLS_ENDING,

@@ -177,5 +177,20 @@ def test_an_agent_without_rights_looks_for_threads_and_says_why(
         assert not condition["blocksReady"]
 
 
+def test_an_agent_that_fell_back_to_the_connector_said_so_in_its_log_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = "-bpf,-perfmon,-sys_admin"
+    without = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
+    monkeypatch.setattr("agent_program.PROGRAM", [*without, *PROGRAM])
+    with serving(tmp_path) as program:
+        until(lambda: "EventsLimited" in str(conditions(program)), "why it is the connector that tells")
+        (condition,) = [one for one in conditions(program) if one["type"].startswith("Events")]
+        assert "bpf" in condition["message"]
+        assert "connector" in condition["message"]
+        assert condition["cure"]
+        assert not condition["blocksReady"]
+
+
 def conditions(program: Program) -> Any:  # noqa: ANN401 - JSON
     return program.call("GET", "/v1/state")["conditions"]

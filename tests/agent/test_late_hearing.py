@@ -36,6 +36,14 @@ async def test_who_was_told_to_hear_nothing_is_not_deaf() -> None:
     engine.deaf.assert_not_called()
 
 
+async def test_the_second_best_way_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, events, looker = Mock(), Mock(), Mock()
+    monkeypatch.setattr(service, "_open_events", lambda _name: (events, "bpf: not allowed"))
+    assert await service._hear("auto", engine, looker) == events.name
+    engine.hear.assert_called_once_with(events, looker)
+    engine.hard_of_hearing.assert_called_once_with("bpf: not allowed")
+
+
 def test_garbage_is_looked_for_again_after_the_start() -> None:
     try:
         lean.begin_to_start()
