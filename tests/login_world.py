@@ -16,6 +16,7 @@ from gthulhu_agent.secrettext import SecretText
 from gthulhu_agent.tokens import Login, Ways
 from gthulhu_agent.tokens.limits import Limits
 from gthulhu_agent.tokens.signingkey import KeyPair, configured
+from gthulhu_agent.tokens.usedfile import UsedFile
 
 NODE = "node-1"
 AUDIENCE = f"gthulhu-agent/{NODE}"
@@ -104,6 +105,7 @@ def pair() -> KeyPair:
     return configured(SecretText("token.rsa_private_key_pem", text=private_pem(rsa_key())))
 
 
-def login(ways: Ways, *, time: Time | None = None, limits: Limits | None = None) -> Login:
+def login(ways: Ways, *, time: Time | None = None, limits: Limits | None = None, used: UsedFile | None = None) -> Login:
     """A login on :data:`NODE`."""
-    return Login(node=NODE, ways=ways, key=pair, lifetime=3600, clock=(time or Time()).clock, limits=limits)
+    clock = (time or Time()).clock
+    return Login(node=NODE, ways=ways, key=pair, lifetime=3600, clock=clock, limits=limits, used=used)

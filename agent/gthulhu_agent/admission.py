@@ -15,6 +15,7 @@ from gthulhu_agent.settings import Settings
 from gthulhu_agent.tls.identity import is_client
 from gthulhu_agent.tokens import Login, Ways
 from gthulhu_agent.tokens.signingkey import KeyPair, configured, own
+from gthulhu_agent.tokens.usedfile import UsedFile
 
 _HOUR = 3600
 
@@ -67,6 +68,7 @@ def admission(settings: Settings, *, clock: Clock, secret: Secret | None = None)
         key=_key(settings),
         lifetime=settings.token_token_duration_hr * _HOUR,
         clock=clock,
+        used=UsedFile(settings.state_dir) if settings.token_enable and settings.token_clients is not None else None,
     )
     return Admission(secret, login, certificates)
 

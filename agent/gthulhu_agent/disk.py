@@ -16,6 +16,10 @@ class Disk:
         """A new file, readable by us alone; never through a link that somebody left there."""
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
 
+    def append(self, path: Path) -> int:
+        """A file that is there, to add to; never through a link."""
+        return os.open(path, os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW)
+
     def write(self, fd: int, data: bytes) -> None:
         """Write all of ``data``; the system call may take less at a time."""
         view = memoryview(data)

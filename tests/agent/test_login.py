@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import os
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,13 +41,24 @@ from login_world import (
 from gthulhu_agent.callers import Access, Caller, NoLogin
 from gthulhu_agent.clock import Clock
 from gthulhu_agent.disk import Disk
-from gthulhu_agent.errors import UsageError
+from gthulhu_agent.errors import NotStored, UsageError
 from gthulhu_agent.secrettext import SecretText
-from gthulhu_agent.tokens import Login, LoginFault, LoginRefused, TokenRequest, Ways, assertions, issuing, signingkey
+from gthulhu_agent.tokens import (
+    Login,
+    LoginFault,
+    LoginRefused,
+    TokenRequest,
+    Ways,
+    assertions,
+    issuing,
+    signingkey,
+    usedfile,
+)
 from gthulhu_agent.tokens import published as publishing
 from gthulhu_agent.tokens.limits import Limits, Rate
 from gthulhu_agent.tokens.replay import Used
 from gthulhu_agent.tokens.signingkey import KeyPair
+from gthulhu_agent.tokens.usedfile import UsedFile
 from gthulhu_wire.refusals import Refusal
 
 
@@ -566,6 +578,138 @@ async def test_a_clock_that_is_set_back_makes_no_used_assertion_good_again(clien
     time.now -= 50
     assert (await refused(one, TokenRequest(assertion=text))).why is LoginFault.REPLAYED
     one.close()
+
+
+@pytest.mark.parametrize("ahead", [0, 5, 30])
+async def test_an_assertion_of_a_clock_that_is_ahead_is_good_for_one_login_also_after_a_restart(
+    clients: Path, tmp_path: Path, ahead: float
+) -> None:
+    """It was signed, by its clock, after the restart, and the new process knew nothing of its use."""
+    time, text = Time(), assertion(ec_key(), now=NOW + ahead)
+    first = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
+    await first.token(TokenRequest(assertion=text))
+    for passed in (0, 1, 29):
+        time.now = NOW + passed
+        again = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
+        answer = await refused(again, TokenRequest(assertion=text))
+        assert answer.why is (LoginFault.BAD_ASSERTION if passed > ahead else LoginFault.REPLAYED)
+        await again.token(TokenRequest(assertion=assertion(ec_key(), number=f"2{passed}", now=time.now)))
+        again.close()
+    first.close()
+
+
+async def test_which_assertions_were_used_is_lost_and_none_that_may_have_been_is_taken(
+    clients: Path, tmp_path: Path
+) -> None:
+    time, text = Time(), assertion(ec_key(), now=NOW + 30)
+    first = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
+    await first.token(TokenRequest(assertion=text))
+    first.close()
+    data = bytearray((tmp_path / usedfile.NAME).read_bytes())
+    data[20] ^= 1
+    (tmp_path / usedfile.NAME).write_bytes(data)
+    time.now += 1
+    again = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
+    assert (await refused(again, TokenRequest(assertion=text))).why is LoginFault.BAD_ASSERTION
+    time.now += 31
+    await again.token(TokenRequest(assertion=assertion(ec_key(), number="2", now=time.now)))
+    again.close()
+
+
+async def test_no_token_is_given_where_it_cannot_be_kept_that_the_assertion_was_used(
+    clients: Path, tmp_path: Path
+) -> None:
+    class Full(Disk):
+        def sync(self, fd: int) -> None:
+            if full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().sync(fd)
+
+    full = True
+    one = login(Ways(clients=clients), used=UsedFile(tmp_path, Full()))
+    answer = await refused(one, TokenRequest(assertion=assertion(ec_key())))
+    assert (answer.why, answer.code) == (LoginFault.NOT_STORED, Refusal.NOT_STORED)
+    assert (await refused(one, TokenRequest(assertion=assertion(ec_key())))).why is LoginFault.REPLAYED
+    full = False
+    await one.token(TokenRequest(assertion=assertion(ec_key(), number="2")))
+    one.close()
+    again = login(Ways(clients=clients), used=UsedFile(tmp_path))
+    for number in ("1", "2"):
+        answer = await refused(again, TokenRequest(assertion=assertion(ec_key(), number=number)))
+        assert answer.why is LoginFault.REPLAYED
+    again.close()
+
+
+class _Dying(Disk):
+    """Ends at a call, in the middle of it where it writes."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+
+    def _one(self) -> None:
+        self.calls -= 1
+        if self.calls < 0:
+            raise OSError(errno.EIO, "killed")
+
+    def create(self, path: Path) -> int:
+        self._one()
+        return super().create(path)
+
+    def append(self, path: Path) -> int:
+        self._one()
+        return super().append(path)
+
+    def write(self, fd: int, data: bytes) -> None:
+        try:
+            self._one()
+        except OSError:
+            super().write(fd, data[: len(data) // 2])
+            raise
+        super().write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        self._one()
+        super().sync(fd)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._one()
+        super().rename(source, target)
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(1, 5))
+def test_whatever_ends_the_process_what_was_kept_is_known(calls: list[int], ends_after: int) -> None:
+    """Processes that die one after the other, each in its n-th call: what one of them kept, all later ones know."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept: set[str] = set()
+        for process, alive in enumerate(calls):
+            file = UsedFile(Path(folder), _Dying(alive))
+            used = Used(known=file.load())
+            assert kept <= {entry.digest for entry in used.entries()}
+            for number in range(10):
+                entry = used.take("manager", f"{process}-{number}", 10.0 + ends_after)
+                assert entry is not None
+                try:
+                    file.add(entry, used.entries())
+                except NotStored:
+                    break
+                kept.add(entry.digest)
+        assert kept <= {entry.digest for entry in UsedFile(Path(folder)).load()}
+
+
+def test_what_has_ended_does_not_fill_the_disk_and_is_not_forgotten_for_a_clock_that_is_set_back(
+    tmp_path: Path,
+) -> None:
+    file, used = UsedFile(tmp_path), Used()
+    for number in range(2000):
+        assert not used.full(float(number))
+        entry = used.take("manager", str(number), number + 90.0)
+        assert entry is not None
+        file.add(entry, used.entries())
+    assert len((tmp_path / usedfile.NAME).read_bytes().splitlines()) < 600
+    again = Used(known=UsedFile(tmp_path).load())
+    assert again.take("manager", "7", 97.0) is None
+    assert again.take("manager", "1999", 2089.0) is None
+    assert again.take("manager", "2000", 2090.0) is not None
 
 
 async def test_when_no_more_numbers_can_be_remembered_no_more_assertions_are_taken(

@@ -315,6 +315,50 @@ def test_kill_9_while_the_token_key_is_made_ends_no_token_that_was_given(world: 
         world.clean()
 
 
+def test_kill_9_while_it_is_kept_that_an_assertion_was_used_makes_none_good_again(world: World) -> None:
+    """The client's clock is ahead, so that what it signs is signed after the restart too."""
+    admit(world.folder / "clients", "manager", ec_key())
+    logins = ("--token-clients", str(world.folder / "clients"), "--enforcer", "none")
+
+    def proofs() -> list[str]:
+        now = time.time() + 20
+        return [assertion(ec_key(), number=str(uuid.uuid4()), now=now, aud="gthulhu-agent/n1") for _ in range(2)]
+
+    pid = world.serve(None, *logins)
+    assert world.until_it_answers(pid), world.errors()
+    assert [take(world, proof) for proof in proofs()] == [200, 200]
+    os.kill(pid, signal.SIGTERM)
+    assert world.forks.end(pid) == 0, world.errors()
+    points = world.points()
+    world.clean()
+    used_points = [at for at, point in enumerate(points) if "used-assertions" in point]
+    assert len(used_points) > 8
+    for at in [*used_points, used_points[-1] + 1]:
+        pid, sent = world.serve(at, *logins), proofs()
+        assert world.until_it_answers(pid), world.errors()
+        given = []
+        with contextlib.suppress(*GONE):
+            for proof in sent:
+                assert take(world, proof) == 200, points[at]
+                given.append(proof)
+            os.kill(pid, signal.SIGTERM)
+        assert world.forks.end(pid) in (-signal.SIGKILL, 0), (at, world.errors())
+        pid = world.serve(None, *logins)
+        assert world.until_it_answers(pid), world.errors()
+        assert [take(world, proof) for proof in given] == [401] * len(given), (at, points[at])
+        assert take(world, proofs()[0]) == 200
+        os.kill(pid, signal.SIGTERM)
+        assert world.forks.end(pid) == 0, world.errors()
+        left = [path.name for path in (world.folder / "state").iterdir() if path.name.endswith(LEFT_HALF_WRITTEN)]
+        assert left == [], (at, points[at])
+        world.clean()
+
+
+def take(world: World, proof: str) -> int:
+    """The status with which a login by ``proof`` is answered."""
+    return world.call("POST", "/v1/token", {"client_assertion": proof})[0]
+
+
 def log_in(world: World) -> str:
     """The name of the key that signed the token which a client got."""
     end = time.monotonic() + PATIENCE

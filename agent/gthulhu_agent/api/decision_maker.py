@@ -22,7 +22,7 @@ from gthulhu_agent.legacy.decision_maker import DecisionMaker
 from gthulhu_agent.legacy.received import OWNER
 from gthulhu_agent.legacy.runtime import Runtime
 from gthulhu_agent.tokens.login import Login
-from gthulhu_agent.tokens.values import LoginFault, LoginRefused
+from gthulhu_agent.tokens.values import LoginRefused
 from gthulhu_wire.dialects import Dialect
 from gthulhu_wire.refusals import Refusal
 
@@ -104,7 +104,7 @@ class _Handlers:
         try:
             token = await self._login.token(request)
         except LoginRefused as refused:
-            if refused.why is LoginFault.TOO_MANY:
+            if refused.code is not Refusal.UNAUTHENTICATED:
                 raise
             words = "Public key verification failed "
             if request.assertion is not None:

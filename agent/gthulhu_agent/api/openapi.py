@@ -50,7 +50,7 @@ _TEXTS: Mapping[str, _Text] = {
     "post_token": _Text(
         "A token for who proves a private key, by a signed assertion (RFC 7523) or by its client certificate.",
         "Token",
-        (Refusal.UNAUTHENTICATED, Refusal.TOO_MANY),
+        (Refusal.UNAUTHENTICATED, Refusal.TOO_MANY, Refusal.NOT_STORED),
     ),
     "get_health": _Text("Whether the process answers.", "Health"),
     "get_ready": _Text("Whether what holds is enforced; 503 with the reasons.", "Ready", also=503),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST = 300
 """Seconds that an assertion may hold."""
-_SKEW = 30.0
+SKEW = 30
 """Seconds that a client's clock may be ahead or behind."""
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _REQUIRED = ("iss", "sub", "aud", "iat", "exp", "jti")
@@ -40,7 +40,7 @@ class Assertion:
 def read(text: str, *, clients: Path, node: str, now: float, since: float) -> Assertion:
     """The assertion that ``text`` is, signed by one of ``clients``, a folder of CLIENT_ID.pem.
 
-    ``since`` is when this process began to remember numbers: what was signed before may have been used before.
+    ``since`` is when this process began: what was signed before may have been used and forgotten before.
 
     Raises:
         BadClaims: it does not hold; the text may be told to whoever sent it.
@@ -55,18 +55,18 @@ def read(text: str, *, clients: Path, node: str, now: float, since: float) -> As
     if reading.audience(content) != audience(node):
         raise BadClaims(f"aud has to be {audience(node)!r}")
     _check_times(content, now, since)
-    return Assertion(client, reading.word(content, "jti"), reading.instant(content, "exp") + _SKEW)
+    return Assertion(client, reading.word(content, "jti"), reading.instant(content, "exp") + SKEW)
 
 
 def _check_times(content: Mapping[str, object], now: float, since: float) -> None:
     ends, signed = reading.instant(content, "exp"), reading.instant(content, "iat")
-    if ends + _SKEW <= now:
+    if ends + SKEW <= now:
         raise BadClaims("it has ended: exp is in the past")
-    if ends > now + LONGEST + _SKEW:
+    if ends > now + LONGEST + SKEW:
         raise BadClaims(f"exp is more than {LONGEST} seconds ahead")
-    if "nbf" in content and reading.instant(content, "nbf") > now + _SKEW:
+    if "nbf" in content and reading.instant(content, "nbf") > now + SKEW:
         raise BadClaims("it has not begun: nbf is in the future")
-    if signed > now + _SKEW:
+    if signed > now + SKEW:
         raise BadClaims("iat is in the future")
     if signed < since:
         raise BadClaims("it was signed before this agent started: sign a new one")

@@ -16,12 +16,13 @@ import structlog
 
 from gthulhu_agent.callers import Caller, NoLogin
 from gthulhu_agent.clock import Clock
-from gthulhu_agent.errors import UsageError
+from gthulhu_agent.errors import NotStored, UsageError
 from gthulhu_agent.tokens import assertions, issuing
 from gthulhu_agent.tokens.claims import BadClaims
 from gthulhu_agent.tokens.limits import Limits
 from gthulhu_agent.tokens.replay import Used
 from gthulhu_agent.tokens.signingkey import KeyPair
+from gthulhu_agent.tokens.usedfile import Damaged, Entry, UsedFile
 from gthulhu_agent.tokens.values import LoginFault, LoginRefused, LoginTally, Token, TokenRequest
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s+-----END PUBLIC KEY-----")
@@ -65,6 +66,7 @@ class Login:
         lifetime: int,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        used: UsedFile | None = None,
         number: Callable[[], str] = lambda: secrets.token_urlsafe(16),
     ) -> None:
         self._node = node
@@ -76,7 +78,15 @@ class Login:
         self._clock = clock or Clock()
         self._limits = limits or Limits()
         self._number = number
+        self._file = used
         self._used = Used()
+        self._since_skew = 0
+        if used is not None:
+            try:
+                self._used = Used(known=used.load())
+            except Damaged as damaged:
+                self._since_skew = assertions.SKEW
+                _log.error("which assertions were used is lost; those of now are refused at first", error=str(damaged))
         self._began = self._clock.now
         self._ahead = self._clock.wall() - self._clock.monotonic()
         self._thread: ThreadPoolExecutor | None = None
@@ -159,13 +169,26 @@ class Login:
             ) from error
         if request.client_id not in ("", found.client):
             raise LoginRefused(LoginFault.BAD_ASSERTION, "client_id is another than the assertion's")
-        if not self._used.take(found.client, found.number, found.until):
+        entry = self._used.take(found.client, found.number, found.until)
+        if entry is None:
             raise LoginRefused(LoginFault.REPLAYED, "the assertion was used before", "sign a new one for each login")
+        await self._keep(entry)
         return found.client
+
+    async def _keep(self, entry: Entry) -> None:
+        file, entries = self._file, self._used.entries()
+        if file is None:
+            return
+        try:
+            await self._in_thread(lambda: file.add(entry, entries))
+        except NotStored as error:
+            raise LoginRefused(
+                LoginFault.NOT_STORED, f"it cannot be kept that the assertion was used: {error}", error.cure
+            ) from error
 
     def _since(self) -> int:
         """When this process began, by the clock as it goes now: many a node's is set right only after the start."""
-        return self._began + round(self._clock.wall() - self._clock.monotonic() - self._ahead)
+        return self._began + self._since_skew + round(self._clock.wall() - self._clock.monotonic() - self._ahead)
 
     async def _by_public_key(self, request: TokenRequest, offered: str) -> str:
         if not self.ways.public_key:

@@ -50,16 +50,20 @@ class LoginFault(StrEnum):
     """The assertion was used before."""
     TOO_MANY = "too-many"
     """So many logins were tried that this one was not looked at."""
+    NOT_STORED = "not-stored"
+    """It could not be kept that the assertion was used."""
     NO_PROOF = "no-proof"
     """There is neither an assertion nor a certificate that is a login."""
+
+
+_CODES = {LoginFault.TOO_MANY: Refusal.TOO_MANY, LoginFault.NOT_STORED: Refusal.NOT_STORED}
 
 
 class LoginRefused(Refused):
     """No token."""
 
     def __init__(self, why: LoginFault, message: str, cure: str = "docs/login.md has the ways in") -> None:
-        code = Refusal.TOO_MANY if why is LoginFault.TOO_MANY else Refusal.UNAUTHENTICATED
-        super().__init__(code, message, cure, more={"why": why.value})
+        super().__init__(_CODES.get(why, Refusal.UNAUTHENTICATED), message, cure, more={"why": why.value})
         self.why = why
 
 
