@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gthulhu_agent.errors import AgentError
-from gthulhu_agent.top.answers import printable
+from gthulhu_agent.printable import printable
 
 _MOST_TIDS = 8
 
@@ -21,7 +21,7 @@ def as_text(value: Mapping[str, Any]) -> str:
         AgentError: this is no such answer.
     """
     try:
-        return "\n".join(_lines(value))
+        return "\n".join(map(printable, _lines(value)))
     except (KeyError, TypeError, AttributeError) as error:
         raise AgentError(
             f"the answer is not understood: {error!r}", "is it a gthulhu-agent of this version?"

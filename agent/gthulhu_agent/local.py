@@ -9,10 +9,13 @@ from pathlib import Path
 
 from gthulhu_agent import secret as secrets
 from gthulhu_agent.errors import AgentError
+from gthulhu_agent.printable import printable
 from gthulhu_agent.statedir import Running
 from gthulhu_wire.documents import MAX_SET_BYTES
 
 _SECONDS = 60.0
+_MOST_SHOWN = 1000
+"""Characters of what an agent says no with."""
 _UNIX = "unix:"
 _ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what it listens on, not what we open
 
@@ -74,13 +77,17 @@ def exchange(connection: http.client.HTTPConnection, method: str, path: str, sec
         with connection.getresponse() as answer:
             value = json.loads(answer.read(MAX_SET_BYTES))
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-        raise Unanswered(str(error)) from error
+        raise Unanswered(_shown(error)) from error
     finally:
         connection.close()
     told: dict[str, object] = value if isinstance(value, dict) else {}
     if not isinstance(value, dict) or answer.status >= http.client.BAD_REQUEST:
-        raise SaidNo(str(told.get("message", answer.status)), answer.status, str(told.get("cure", "")))
+        raise SaidNo(_shown(told.get("message", answer.status)), answer.status, _shown(told.get("cure", "")))
     return told
+
+
+def _shown(told: object) -> str:
+    return printable(told)[:_MOST_SHOWN]
 
 
 def connection_to(listen: str, seconds: float = _SECONDS) -> http.client.HTTPConnection:

@@ -9,6 +9,7 @@ from gthulhu_agent.choosing import put_back
 from gthulhu_agent.errors import AgentError, AlreadyRunning, NotStored
 from gthulhu_agent.legacy.runtime_config import Mode
 from gthulhu_agent.legacy.runtime_file import Damaged, RuntimeFile
+from gthulhu_agent.printable import printable
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.store import DesiredStore
 
@@ -33,7 +34,7 @@ def revert(settings: Settings) -> Told:
     except AlreadyRunning:
         answer = local.post(_running(settings), "/v1/revert")
         restored = answer.get("restored")
-        return Told(restored if isinstance(restored, int) else 0, str(answer.get("warning", "")))
+        return Told(restored if isinstance(restored, int) else 0, printable(answer.get("warning", "")))
     with state:
         warning = ""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -100,3 +101,32 @@ def test_no_and_nonsense_and_silence_are_errors_with_a_name(tmp_path: Path) -> N
             agent.get("/nonsense")
     with pytest.raises(AgentError, match="does not answer"):
         agent.get("/")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 \x1b]0;x\x07\r\n\r\n",
+        b"\x1b]0;x\x07\r\n\r\n",
+        b'HTTP/1.1 409 No\r\n\r\n{"message":"\\u001b]0;x","cure":"\\u001b]0;\\u009b"}',
+        b'HTTP/1.1 409 No\r\n\r\n{"message":{"\\u001b":"\\u001b"},"cure":["\\u001b"]}',
+    ],
+)
+def test_an_agent_that_says_no_wrote_on_the_terminal(tmp_path: Path, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def say() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=say)
+        thread.start()
+        try:
+            with pytest.raises(AgentError) as no:
+                find(f"http://127.0.0.1:{server.getsockname()[1]}", Keys(), tmp_path).get("/")
+        finally:
+            thread.join()
+    assert str(no.value).isprintable()
+    assert no.value.cure.isprintable()

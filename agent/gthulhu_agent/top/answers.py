@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gthulhu_agent.printable import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -123,8 +125,3 @@ def _counted(value: Mapping[str, Any]) -> Counted:
         runs=int(value["runs"]),
         switches=int(value["voluntary"]) + int(value["involuntary"]),
     )
-
-
-def printable(value: object) -> str:
-    """Text that a terminal prints as it is: a thread can name itself with escape sequences, and an agent be another."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in str(value))
