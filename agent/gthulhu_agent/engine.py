@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -61,6 +62,14 @@ class Scanner(Protocol):
         ...
 
 
+class GivingWay(Looker, Protocol):
+    """Eyes that look at everything in parts, and quickly in between."""
+
+    def give_way(self, waiting: Callable[[], None]) -> None:
+        """Call ``waiting`` between any two parts of a whole look; it may look quickly."""
+        ...
+
+
 class Bind(Protocol):
     """:func:`gthulhu_agent.enforcing.matching.bind`."""
 
@@ -95,7 +104,7 @@ class Engine:
         clock: Clock | None = None,
         observe: Callable[[float], None] = lambda _seconds: None,
         events: Events | None = None,
-        looker: Looker | None = None,
+        looker: GivingWay | None = None,
     ) -> None:
         self.enforcer = enforcer
         self.held = Held()
@@ -128,6 +137,7 @@ class Engine:
         if events is not None and looker is not None:
             self.hear(events, looker)
         self._quick_tally = QuickTally()
+        self._ahead: deque[Callable[[], None]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enforcer")
 
     @property
@@ -140,9 +150,10 @@ class Engine:
         """What quick passes did since the agent's start."""
         return self._quick_tally if self._quick is None else self._quick.tally
 
-    def hear(self, events: Events, looker: Looker) -> None:
+    def hear(self, events: Events, looker: GivingWay) -> None:
         """Hear of new threads by ``events``, which are closed by :meth:`stop`. To be called before :meth:`run`."""
         self._looker = looker
+        looker.give_way(self._let_ahead)
         self._quick = QuickPasses(events, looker, self, monotonic=self._clock.monotonic, cpu=self._clock.cpu)
 
     def hold(self, held: Held) -> None:
@@ -235,8 +246,11 @@ class Engine:
         return count
 
     async def run_quickly(self, look: Callable[[], Quick]) -> Quick:
-        """Run ``look`` in the enforcer's thread; what it found is in ``last`` afterwards."""
-        done, latest = await self._in_thread(lambda: (look(), self._latest))
+        """Run ``look`` in the enforcer's thread; what it found is in ``last`` afterwards.
+
+        It does not wait for a scan that runs there, but for what a whole pass does with what that found.
+        """
+        done, latest = await self._in_between(lambda: (look(), self._latest))
         last = self.last
         if latest is None or last is None or latest.enforced is not last.enforced:
             return done  # a whole pass or a revert has come between
@@ -308,6 +322,17 @@ class Engine:
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    async def _in_between(self, call: Callable[[], _T]) -> _T:
+        """As :meth:`_in_thread`, ahead of what a whole pass has not looked at yet."""
+        future: Future[_T] = Future()
+        self._ahead.append(lambda: _settle(future, call))
+        self._thread.submit(self._let_ahead)
+        return await asyncio.wrap_future(future)
+
+    def _let_ahead(self) -> None:
+        while self._ahead:
+            self._ahead.popleft()()
 
     def _pass(self, held: Held, touching: bool) -> tuple[Pass, tuple[Mapping[int, Watch], frozenset[int]]]:
         started = self._clock.monotonic()
@@ -416,3 +441,15 @@ class Engine:
     def _until_next_end(self) -> float:
         now = self._clock.wall()
         return min((end - now for end in self._ends if end > now), default=math.inf)
+
+
+def _settle(future: Future[_T], call: Callable[[], _T]) -> None:
+    """Run ``call`` for whoever waits for ``future``, if anybody still does."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 - it is theirs
+        future.set_exception(error)
+    else:
+        future.set_result(result)

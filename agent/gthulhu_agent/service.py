@@ -28,7 +28,7 @@ from gthulhu_agent.discovery.parents import parent_of
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.enforcing.matching import bind
 from gthulhu_agent.enforcing.protocol import Enforcer
-from gthulhu_agent.engine import Engine, Scanner
+from gthulhu_agent.engine import Engine, GivingWay, Scanner
 from gthulhu_agent.errors import AgentError
 from gthulhu_agent.hostlock import claimed
 from gthulhu_agent.legacy.decision_maker import DecisionMaker
@@ -36,7 +36,6 @@ from gthulhu_agent.legacy.reaching import Strategies
 from gthulhu_agent.legacy.runtime import Runtime, daemon_at
 from gthulhu_agent.legacy.runtime_file import RuntimeFile
 from gthulhu_agent.metrics.exposition import Metrics
-from gthulhu_agent.quickpass import Looker
 from gthulhu_agent.settings import Settings
 from gthulhu_agent.state import ConditionKind, Conditions
 from gthulhu_agent.store import DesiredStore
@@ -91,7 +90,7 @@ class Service:
         enforcer: Enforcer,
         clock: Clock | None = None,
         events: Events | None = None,
-        looker: Looker | None = None,
+        looker: GivingWay | None = None,
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
@@ -263,7 +262,7 @@ def _open_events(name: str) -> tuple[Events | None, str]:
     return open_events(name, layout)
 
 
-async def _hear(name: str, engine: Engine, looker: Looker) -> str:
+async def _hear(name: str, engine: Engine, looker: GivingWay) -> str:
     """Let the engine hear of new threads in the best way that there is; its name. Answers are given meanwhile."""
     # Loading programs into the kernel takes a tenth of the start.
     events, why_not = await asyncio.get_running_loop().run_in_executor(None, _open_events, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from recorded_host import V2, FakeHost
 
 from gthulhu_agent.clock import Clock
 from gthulhu_agent.discovery.events.event import Batch, Event, Kind, Tally, Watch
+from gthulhu_agent.discovery.members import Members
 from gthulhu_agent.discovery.scan import Discovery
 from gthulhu_agent.discovery.snapshot import TaskId
 from gthulhu_agent.enforcing.binding import Binding, IntentKey
@@ -226,6 +228,34 @@ async def test_a_whole_pass_follows_within_the_interval(tmp_path: Path) -> None:
 async def test_while_nothing_is_told_passes_are_rare(tmp_path: Path) -> None:
     async with world(tmp_path, interval=0.01) as here:
         assert here.engine._rest() >= 30.0
+
+
+async def test_an_exec_does_not_wait_for_a_scan_that_runs_and_stays_as_it_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan of 10,000 threads kept every exec of the node waiting for a quarter of a second."""
+    begun, during = threading.Event(), threading.Event()
+    visit = Members._visit
+
+    def slow(members: Members, cgroup: str) -> tuple[str, list[int]] | None:
+        if cgroup == "/" and not begun.is_set():
+            here.host.run(101, "worker", WEB)  # whose cgroup was visited
+            begun.set()
+            while not any(TaskId(101, 1000) in threads for _, threads in here.kernel.hastened):
+                members._between()
+            during.set()
+        return visit(members, cgroup)
+
+    async with world(tmp_path) as here:
+        monkeypatch.setattr(Members, "_visit", slow)
+        passing = asyncio.create_task(here.engine.pass_once())
+        await here.until(begun.is_set)
+        here.events.tell(Event(Kind.EXEC, 101, 101))
+        await passing
+        assert during.is_set()
+        last = here.engine.last
+        assert last is not None
+        assert {process.id.tid for one in last.bindings for process in one.group.processes} == {100, 101}
 
 
 async def test_what_ends_untold_is_found_by_passes_that_are_less_rare(tmp_path: Path) -> None:

@@ -161,6 +161,31 @@ def test_a_cgroup_that_came_and_went_is_no_reason_to_look_at_everything(host: Fa
     assert (looked.unsure, looked.threads) == (False, frozenset())
 
 
+def test_what_began_behind_a_scans_back_is_in_what_it_found_and_is_watched(host: FakeHost) -> None:
+    """The scan had passed it by: what a quick look had seen to meanwhile was taken for gone, and put back."""
+    discovery = ready(host)
+    made = f"{POD}/{'d4' * 32}"
+    parts: list[int] = []
+
+    def at_the_last(of: int) -> None:
+        parts.append(of)
+        if len(parts) == of:
+            host.run(101, "web", WEB)
+            host.run(300, "new", made)
+            discovery.quick(Told((101,), {number(host, made): number(host, POD)}), everything)
+
+    discovery.give_way(lambda: at_the_last(0))
+    discovery.scan()
+    count = len(parts)
+    discovery.watched(everything)
+    parts.clear()
+    discovery.give_way(lambda: at_the_last(count))
+    assert pids(discovery.scan().groups) >= {100, 101, 300}
+    assert number(host, made) in discovery.watched(everything)
+    discovery.give_way(lambda: None)
+    assert pids(discovery.scan().groups) >= {100, 101, 300}
+
+
 def test_quick_looks_go_on_from_one_another_and_a_whole_look_takes_them_back(host: FakeHost) -> None:
     discovery = ready(host)
     host.run(101, "one", WEB)

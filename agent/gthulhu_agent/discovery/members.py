@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gthulhu_agent.discovery import procfs
@@ -41,13 +41,24 @@ class _Looked:
 
 
 class Members:
-    """The processes of one hierarchy's cgroups, remembered from scan to scan."""
+    """The processes of one hierarchy's cgroups, remembered from scan to scan.
 
-    def __init__(self, layout: Layout, processes: Processes, proc: str, faults: Faults) -> None:
+    ``between`` is called before each cgroup is visited: who has something short to do need not wait for the last.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        processes: Processes,
+        proc: str,
+        faults: Faults,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
         self._layout = layout
         self._processes = processes
         self._proc = proc
         self._faults = faults
+        self._between = between
         self._tree = Tree(layout, faults)
         self._known: dict[str, _Known] = {}
         self._scan = 0
@@ -75,6 +86,7 @@ class Members:
         return self._cells
 
     def _visit(self, cgroup: str) -> tuple[str, list[int]] | None:
+        self._between()
         path = "" if cgroup == ROOT else cgroup
         known = self._known.get(cgroup)
         # Read before the pids: whatever runs after this moment raises the next reading.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gthulhu_agent.discovery.declared import Declared, Key
@@ -17,6 +18,15 @@ from gthulhu_agent.discovery.processes import Entry, Processes
 from gthulhu_agent.discovery.quick import Ground, Looked, QuickLook, Told
 from gthulhu_agent.discovery.snapshot import Group, GroupKind, Snapshot, TaskId
 from gthulhu_agent.discovery.watchlist import watch_list
+
+
+@dataclass(slots=True)
+class _Meanwhile:
+    """What quick looks found while a scan was under way, which may have passed it by."""
+
+    pids: set[int] = field(default_factory=set)
+    made: dict[int, str] = field(default_factory=dict)
+    reached: Callable[[Place], bool] = lambda _place: False
 
 
 class Discovery:
@@ -54,17 +64,38 @@ class Discovery:
         self._cells: Cells = {}
         self._claimed = Claims()
         self._ground: Ground | None = None
+        self._waiting: Callable[[], None] = lambda: None
+        self._meanwhile = _Meanwhile()
+        self._scanning = False
 
     @property
     def layout(self) -> Layout | None:
         """The hierarchy that the last scan read; None before the first, and where there is none."""
         return self._layout
 
+    def give_way(self, waiting: Callable[[], None]) -> None:
+        """Call ``waiting`` between any two cgroups of a scan. It may look quickly."""
+        self._waiting = waiting
+
     def scan(self) -> Snapshot:
         """Everything that runs now. It blocks on file reads and raises nothing that the host can cause.
 
         The same object comes back while nothing changes, and unchanged groups are the same objects in every snapshot.
+        What quick looks found meanwhile is in it too.
         """
+        self._meanwhile, self._scanning = _Meanwhile(), True
+        try:
+            snapshot = self._scan()
+        finally:
+            self._scanning = False
+        meanwhile, ground = self._meanwhile, self._ground
+        if ground is None or not meanwhile.pids:
+            return snapshot
+        # Who began behind the scan's back was seen to already, and would have it taken away as nobody's.
+        QuickLook(ground, meanwhile.reached, str(self._proc)).at(Told(tuple(meanwhile.pids)))
+        return ground.snapshot
+
+    def _scan(self) -> Snapshot:
         self._faults.clear()
         self._processes.begin()
         self._declared.refresh(self._faults)
@@ -107,6 +138,10 @@ class Discovery:
                 continue  # gone meanwhile
             found[inode] = watch
             ground.ids[inode] = cgroup
+        for inode, cgroup in self._meanwhile.made.items():
+            if inode not in found and reached(place_of(cgroup)):
+                found[inode] = Watch.THREADS | Watch.CGROUPS
+                ground.ids[inode] = cgroup
         return found
 
     def quick(self, told: Told, reached: Callable[[Place], bool]) -> Looked:
@@ -118,7 +153,12 @@ class Discovery:
         """
         if self._ground is None:
             return Looked(self._last, unsure=True)
-        return QuickLook(self._ground, reached, str(self._proc)).at(told)
+        looked = QuickLook(self._ground, reached, str(self._proc)).at(told)
+        if self._scanning:
+            self._meanwhile.pids |= looked.pids
+            self._meanwhile.made |= looked.made
+            self._meanwhile.reached = reached
+        return looked
 
     def _is_declared(self, entry: Entry, reached: Callable[[Place], bool]) -> bool:
         key = self._claimed.pids.get(entry.pid)
@@ -142,7 +182,8 @@ class Discovery:
             self._faults.add(str(error))
             self._layout = self._members = None
         else:
-            self._members = Members(self._layout, self._processes, str(self._proc), self._faults)
+            between = lambda: self._waiting()  # noqa: E731, PLW0108 - whoever waits may be named later
+            self._members = Members(self._layout, self._processes, str(self._proc), self._faults, between)
         return self._members
 
     def _place(self, cgroup: str) -> Place:
