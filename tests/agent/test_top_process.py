@@ -108,11 +108,11 @@ def test_a_wrong_secret_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 class Terminal:
-    """A terminal in which ``top`` runs, with room for other tests' pods."""
+    """A terminal in which ``top`` runs, with room for whatever other pods the machine has."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.master, self.slave = pty.openpty()
-        ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 200, 120, 0, 0))
+        ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 5_000, 120, 0, 0))
         self.modes = termios.tcgetattr(self.slave)
         self.text = ""
         self.process = subprocess.Popen(
