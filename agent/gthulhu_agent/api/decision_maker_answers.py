@@ -47,6 +47,7 @@ class NotProved(Refused):
 
     def __init__(self, words: str) -> None:
         super().__init__(Refusal.UNAUTHENTICATED, words, "docs/login.md has the ways in")
+        self.reason = ""
 
 
 def success(now: int, data: object = None) -> Answer:
@@ -131,7 +132,7 @@ def _refuse(refused: Refused) -> Answer:
     if isinstance(refused, NotLoggedIn):
         text = _LOGIN_TEXTS.get(refused.why) or f"Invalid or expired token: {refused.reason}"
         return error(401, text)
-    if isinstance(refused, Failed | NotFit):
+    if isinstance(refused, Failed | NotFit | NotProved):
         if refused.reason:
             _log.warning("refused a call", told=str(refused), why=refused.reason)
         return error(STATUS[refused.code], str(refused))
