@@ -8,16 +8,22 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gthulhu_agent.discovery.layout import Layout, LayoutError, find_layout
 from gthulhu_agent.enforcing import sched_attr
-from gthulhu_agent.errors import AgentError
+from gthulhu_agent.errors import AgentError, BpfError
+
+if TYPE_CHECKING:
+    from gthulhu_agent.bpf.libbpf import Libbpf
 
 _CAPABILITIES = {
     "CAP_SYS_NICE": (23, "eevdf", "slice and nice of other users' threads"),
     "CAP_BPF": (39, "sched_ext", "loading a scheduler"),
     "CAP_PERFMON": (38, "sched_ext", "reading kernel memory from BPF"),
 }
+_WORDS = 3
+"""Lines of libbpf, its last, that are shown: the verifier says hundreds."""
 _SCHED_EXT_KERNEL = "Linux 6.12 or newer with CONFIG_SCHED_CLASS_EXT=y"
 
 
@@ -188,21 +194,17 @@ def _sched_ext(sys: Path) -> Check:
 def _events(proc: Path) -> Iterator[Check]:
     """Hear of new threads in each way for a moment: nothing less tells whether a kernel lets this process."""
     from gthulhu_agent.bpf.libbpf import Libbpf  # noqa: PLC0415 - serve imports this module, and may do without
-    from gthulhu_agent.bpf.object import object_file  # noqa: PLC0415 - as above
     from gthulhu_agent.discovery.events.choose import open_way  # noqa: PLC0415 - as above
 
+    library = None
     try:
-        version = ".".join(map(str, Libbpf().version))
+        library = Libbpf()
     except AgentError as error:
-        yield Check("libbpf", ok=False, why=str(error), cure=error.cure, needed_for="events")
+        yield _no_events("libbpf", error)
     else:
+        version = ".".join(map(str, library.version))
         yield Check("libbpf", ok=True, why=f"{version} is there", needed_for="events")
-    built = object_file("tracer")
-    if built.exists():
-        yield Check("bpf-object", ok=True, why=f"{built.name}, {built.stat().st_size:,} bytes", needed_for="events")
-    else:
-        cure = "install an agent that was built with it; in a checkout: make bpf"
-        yield Check("bpf-object", ok=False, why=f"{built} is not there", cure=cure, needed_for="events")
+    yield _bpf_object(library)
     try:
         layout = find_layout(proc)
     except LayoutError:
@@ -211,9 +213,31 @@ def _events(proc: Path) -> Iterator[Check]:
         try:
             open_way(way, layout).close()
         except AgentError as error:
-            yield Check(f"events-{way}", ok=False, why=str(error), cure=error.cure, needed_for="events")
+            yield _no_events(f"events-{way}", error)
         else:
             yield Check(f"events-{way}", ok=True, why=f"tells of {told}", needed_for="events")
+
+
+def _bpf_object(library: Libbpf | None) -> Check:
+    """Open it: one that was cut off is there too."""
+    from gthulhu_agent.bpf.object import BUILD, BpfObject, object_file  # noqa: PLC0415 - as in _events
+
+    built = object_file("tracer")
+    try:
+        size = built.stat().st_size
+        if library is not None:
+            BpfObject(library, "tracer").close()
+    except AgentError as error:
+        return _no_events("bpf-object", error)
+    except OSError as error:
+        why = f"{built}: {error.strerror}"
+        return Check("bpf-object", ok=False, why=why, cure=BUILD, needed_for="events")
+    return Check("bpf-object", ok=True, why=f"{built.name}, {size:,} bytes", needed_for="events")
+
+
+def _no_events(name: str, error: AgentError) -> Check:
+    said = "; ".join(error.log[-_WORDS:]) if isinstance(error, BpfError) else ""
+    return Check(name, ok=False, why=f"{error}{f' ({said})' if said else ''}", cure=error.cure, needed_for="events")
 
 
 def _status(proc: Path) -> dict[str, str]:

@@ -87,6 +87,17 @@ def test_what_is_made_is_made_once_until_a_source_changes(checkout: Path) -> Non
     assert "made tracer.bpf.o" in run(checkout, path=os.environ["PATH"]).stderr
 
 
+def test_an_object_that_was_cut_off_was_never_made_anew(checkout: Path) -> None:
+    if shutil.which("clang-19") is None:
+        missing("clang is not here: make bpf")
+    run(checkout, path=os.environ["PATH"])
+    made = checkout / MADE / "tracer.bpf.o"
+    whole = made.read_bytes()
+    made.write_bytes(whole[:1000])
+    assert "made tracer.bpf.o" in run(checkout, path=os.environ["PATH"]).stderr
+    assert made.read_bytes() == whole
+
+
 @pytest.mark.slow
 def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
     if not object_file("tracer").exists():

@@ -25,6 +25,7 @@ from gthulhu_agent.bpf.object import BpfObject, object_file
 from gthulhu_agent.discovery.events.event import Watch
 from gthulhu_agent.discovery.events.tracer import WATCH, Tracer
 from gthulhu_agent.discovery.layout import find_layout
+from gthulhu_agent.doctor import examine
 from gthulhu_agent.errors import BpfError
 
 pytestmark = pytest.mark.kernel
@@ -160,6 +161,22 @@ def test_a_file_that_is_no_object_is_told_with_the_words_of_libbpf(
     with pytest.raises(BpfError, match=r"opening tracer\.bpf\.o: ") as told:
         BpfObject(Libbpf(), "tracer")
     assert any("tracer.bpf.o" in line for line in told.value.log)
+    assert "make bpf" in told.value.cure
+
+
+def test_an_object_that_was_cut_off_was_ok_for_doctor(
+    tracer: BpfObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what said that it cannot be used sent people to doctor."""
+    tracer.close()
+    (tmp_path / "tracer.bpf.o").write_bytes(object_file("tracer").read_bytes()[:20_000])
+    monkeypatch.setattr(objects, "OBJECTS", tmp_path)
+    checks = {check.name: check for check in examine()}
+    for name in ("bpf-object", "events-bpf"):
+        assert not checks[name].ok
+        assert "failed to get section names" in checks[name].why
+        assert "make bpf" in checks[name].cure
+        assert "doctor" not in checks[name].cure
 
 
 def test_a_program_that_the_verifier_refuses_is_told_with_its_words(

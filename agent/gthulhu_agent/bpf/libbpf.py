@@ -74,13 +74,16 @@ class Libbpf:
             raise BpfError(f"{what}: needs libbpf {need} or newer, here is {have}", _INSTALL)
 
     @contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Name what is done, for the error that a failed :meth:`check` becomes, with the last words of the library."""
+    def doing(self, what: str, cure: str = "") -> Iterator[None]:
+        """Name what is done, for the error that a failed :meth:`check` becomes, with the last words of the library.
+
+        ``cure`` is for when it is known; else it goes by the number of the error.
+        """
         self._said.clear()
         try:
             yield
         except OSError as error:
-            raise BpfError(f"{what}: {error.strerror}", _cure(error), tuple(self._said)) from error
+            raise BpfError(f"{what}: {error.strerror}", cure or _cure(error), tuple(self._said)) from error
 
     def check(self, pointer_or_ok: Any) -> Any:  # noqa: ANN401 - what a foreign function returns
         """Pass on what is not false.
@@ -137,7 +140,7 @@ def _cure(error: OSError) -> str:
         case 12:
             return "more memory for the agent's cgroup; before Linux 5.11 also LimitMEMLOCK=infinity"
         case _:
-            return "see what libbpf says above; `gthulhu-agent doctor` looks at what this needs"
+            return "libbpf's words say what is wrong; with events=connector the agent does without it"
 
 
 def _mapped(name: str) -> Iterator[str]:

@@ -17,6 +17,8 @@ from gthulhu_agent.errors import BpfError
 
 OBJECTS: Final = Path(__file__).parent / "objects"
 _READ_ONLY: Final = ".rodata"
+BUILD: Final = "install an agent that was built with it; in a checkout: make bpf"
+"""The cure of an object that is not there, or damaged."""
 
 
 def object_file(name: str) -> Path:
@@ -44,8 +46,8 @@ class BpfObject:
         self._object: int | None = None
         path = object_file(name)
         if not path.exists():
-            raise BpfError(f"{path} is not there", "run `make bpf`, or install an agent that was built with it")
-        with library.doing(f"opening {path.name}"):
+            raise BpfError(f"{path} is not there", BUILD)
+        with library.doing(f"opening {path.name}", f"it is damaged: {BUILD}"):
             self._object = library.check(self._call.bpf_object__open_file(os.fsencode(path), None))
 
     def tune(self, values: Mapping[str, int]) -> None:
