@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from agent_harness import SECRET
+from outliving import ENDS_WITH_US
 
 PROGRAM = [sys.executable, "-c", "from gthulhu_agent.cli import main; main()"]
 PATIENCE = 30.0
@@ -80,7 +81,18 @@ def serving(folder: Path, *arguments: str, secret: bool = False) -> Iterator[Pro
         (folder / "secret").chmod(0o600)
         arguments = (*arguments, "--secret-file", str(folder / "secret"))
         headers = {"Authorization": f"Bearer {SECRET.decode()}"}
-    command = [*PROGRAM, "serve", "--enforcer", "none", "--listen", f"unix:{path}", "--node", "n1", *arguments]
+    command = [
+        *ENDS_WITH_US,
+        *PROGRAM,
+        "serve",
+        "--enforcer",
+        "none",
+        "--listen",
+        f"unix:{path}",
+        "--node",
+        "n1",
+        *arguments,
+    ]
     command += ["--state-dir", str(folder / "state")]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder)

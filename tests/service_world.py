@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from outliving import ENDS_WITH_US
 
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
@@ -42,7 +43,7 @@ class Program:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GTHULHU_")}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [str(BIN / arguments[0]), *arguments[1:]],
+                [*ENDS_WITH_US, str(BIN / arguments[0]), *arguments[1:]],
                 cwd=cwd,
                 env={**clean, **(environ or {})},
                 stdout=log,

@@ -233,11 +233,14 @@ def test_ctrl_c_ends_with_130_and_one_line() -> None:
         deaf.listen()
         deaf.settimeout(60)
         command = [*PROGRAM, "status", "--agents", f"http://127.0.0.1:{deaf.getsockname()[1]}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        connection, _ = deaf.accept()
-        with connection:
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                connection, _ = deaf.accept()
+                with connection:
+                    process.send_signal(signal.SIGINT)
+                    out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
     assert process.returncode == 130
     assert (out, err) == ("", "interrupted\n")
 

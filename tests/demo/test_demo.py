@@ -62,13 +62,16 @@ def test_a_stopped_demo_leaves_nothing_running(demo_command: list[str], stop: si
     process = subprocess.Popen(
         demo_command, cwd=CHECKOUT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "agent of" in line:
-            break
-    process.send_signal(stop)
-    process.wait(30)
-    process.stdout.close()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "agent of" in line:
+                break
+        process.send_signal(stop)
+        process.wait(30)
+        process.stdout.close()
+    finally:
+        process.kill()
     if stop is signal.SIGKILL:
         # Nobody is left to clean up: the kernel ends the processes, the next run takes the cgroups away.
         time.sleep(0.5)
