@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,10 @@ settings.load_profile("shared-machine")
 # pytest-asyncio asks for the current loop before it makes its own; Python below 3.14 then makes one that nobody
 # closes, and the next garbage collection fails whatever test it falls into. Once a loop was set, None is an answer.
 asyncio.set_event_loop(None)
+
+# What a shell starts in the background has SIGINT ignored (POSIX, 2.11), and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
