@@ -162,12 +162,7 @@ class Agent:
             except NotStored as error:
                 warning = f"{error}: a restart of the agent will enforce again"
             self._say_reverted(self.clock.now)
-            try:
-                count = await self.engine.revert()
-            except OSError as error:
-                raise Refused(
-                    Refusal.INTERNAL, f"not everything could be put back: {error}", "hands are kept off; say it again"
-                ) from error
+            count = await self._put_back()
         _log.warning("reverted", things=count)
         return count, warning
 
@@ -202,12 +197,7 @@ class Agent:
                 now=self.clock.now,
             )
             self._decide_touching()
-            try:
-                count = await self.engine.revert()
-            except OSError as error:
-                raise Refused(
-                    Refusal.INTERNAL, f"not everything could be put back: {error}", "hands are kept off; say it again"
-                ) from error
+            count = await self._put_back()
         _log.warning("switched off", things=count)
 
     def switch_on(self) -> None:
@@ -215,6 +205,14 @@ class Agent:
         if self.conditions.clear(ConditionKind.SWITCHED_OFF):
             _log.info("switched on")
         self._decide_touching()
+
+    async def _put_back(self) -> int:
+        try:
+            return await self.engine.revert()
+        except OSError as error:
+            raise Refused(
+                Refusal.INTERNAL, f"not everything could be put back: {error}", "hands are kept off; say it again"
+            ) from error
 
     async def _counted(self, taking: Coroutine[None, None, Held], owner: str) -> Held:
         """``taking``, which ends also when its caller goes away."""

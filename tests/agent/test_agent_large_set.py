@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_program import serving
+from agent_program import Program, serving
 
 from gthulhu_agent.api.bodies import RECEIVED_LIMIT, SET_LIMIT
 from gthulhu_wire.intents import DesiredSet, Intent, PodRef, PolicyRef, Schedule, Terms, ordered
@@ -23,6 +23,20 @@ def peak_memory(pid: int) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
 
 
+def pushed(program: Program, method: str, path: str, body: object) -> dict[str, object]:
+    """The answer to ``body``; meanwhile others are answered."""
+    answers: list[dict[str, object]] = []
+    pushing = threading.Thread(target=lambda: answers.append(program.call(method, path, body)))
+    pushing.start()
+    meanwhile = 0
+    while pushing.is_alive():
+        assert program.call("GET", "/v1/health") == {"status": "ok"}
+        meanwhile += 1
+        time.sleep(0.05)
+    assert meanwhile > 5
+    return answers[0]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_100000_intents_are_taken_within_400_mb_while_others_are_answered(tmp_path: Path) -> None:
@@ -31,16 +45,7 @@ def test_100000_intents_are_taken_within_400_mb_while_others_are_answered(tmp_pa
     body = DesiredSet("main", 0, 1, intents).as_json()
     assert len(json.dumps(body, separators=(",", ":"))) < SET_LIMIT
     with serving(tmp_path) as program:
-        answers: list[dict[str, object]] = []
-        pushing = threading.Thread(target=lambda: answers.append(program.call("PUT", "/v1/desired", body)))
-        pushing.start()
-        meanwhile = 0
-        while pushing.is_alive():
-            assert program.call("GET", "/v1/health") == {"status": "ok"}
-            meanwhile += 1
-            time.sleep(0.05)
-        assert answers[0]["count"] == INTENTS
-        assert meanwhile > 5
+        assert pushed(program, "PUT", "/v1/desired", body)["count"] == INTENTS
         assert program.call("GET", "/v1/desired")["digest"] == body["digest"]
         assert peak_memory(program.process.pid) < MEMORY_MAX
     with serving(tmp_path) as program:
@@ -59,16 +64,7 @@ def test_100000_intents_of_a_decision_makers_client_are_taken_within_400_mb_whil
     body = {"intents": intents}
     assert len(json.dumps(body, separators=(",", ":"))) < RECEIVED_LIMIT
     with serving(tmp_path) as program:
-        answers: list[dict[str, object]] = []
-        pushing = threading.Thread(target=lambda: answers.append(program.call("POST", "/api/v1/intents", body)))
-        pushing.start()
-        meanwhile = 0
-        while pushing.is_alive():
-            assert program.call("GET", "/v1/health") == {"status": "ok"}
-            meanwhile += 1
-            time.sleep(0.05)
-        assert answers[0]["success"] is True
-        assert meanwhile > 5
+        assert pushed(program, "POST", "/api/v1/intents", body)["success"] is True
         root = program.call("GET", "/api/v1/intents/merkle")["data"]
         assert program.call("GET", "/v1/digest")["count"] == INTENTS
         assert peak_memory(program.process.pid) < MEMORY_MAX

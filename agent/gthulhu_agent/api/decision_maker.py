@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from gthulhu_agent.agent import Refused
@@ -115,10 +116,8 @@ class _Handlers:
     async def post_intents(self, call: Call) -> Answer:
         async with self._reading:
             intents = await asyncio.to_thread(_read, bodies.read_intents, call.body)
-        try:
+        with _failing("Failed to process intents"):
             await self._dm.replace_intents(intents, self._dialect, adopt=adopts(call))
-        except Refused as refused:
-            raise _failed("Failed to process intents", refused) from refused
         return answers.success(self._now)
 
     async def delete_intents(self, call: Call) -> Answer:
@@ -128,39 +127,31 @@ class _Handlers:
         pod_id, words = (
             (None, "Failed to delete all intents") if said.everything else (said.name, "Failed to delete intent")
         )
-        try:
+        with _failing(words):
             await self._dm.delete_intents(pod_id, said.narrowing, adopt=adopts(call))
-        except Refused as refused:
-            raise _failed(words, refused) from refused
         return answers.success(self._now)
 
     async def get_root(self, _call: Call) -> Answer:
         return answers.success(self._now, {"rootHash": await asyncio.to_thread(self._dm.merkle_root)})
 
     async def get_strategies(self, _call: Call) -> Answer:
-        try:
+        with _failing("Failed to list scheduling intents"):
             rows = await self._dm.strategies(self._dialect)
-        except Refused as refused:
-            raise _failed("Failed to list scheduling intents", refused) from refused
         return answers.strategies(rows, self._now)
 
     async def post_node_intents(self, call: Call) -> Answer:
         async with self._reading:
             intents = await asyncio.to_thread(_read, bodies.read_node_intents, call.body)
-        try:
+        with _failing("Failed to process node policies"):
             await self._dm.replace_node_intents(intents, self._dialect, adopt=adopts(call))
-        except Refused as refused:
-            raise _failed("Failed to process node policies", refused) from refused
         return answers.success(self._now)
 
     async def delete_node_intents(self, call: Call) -> Answer:
         said = _read(bodies.read_node_deletion, call.body)
         if not said.everything and not said.name:
             raise NotFit("policyId is required when 'all' is false")
-        try:
+        with _failing("Failed to delete node policy"):
             await self._dm.delete_node_intents(None if said.everything else said.name, adopt=adopts(call))
-        except Refused as refused:
-            raise _failed("Failed to delete node policy", refused) from refused
         return answers.success(self._now)
 
     async def get_node_root(self, _call: Call) -> Answer:
@@ -171,10 +162,8 @@ class _Handlers:
         return answers.success(self._now)
 
     async def get_pods(self, _call: Call) -> Answer:
-        try:
+        with _failing("Failed to retrieve pod information"):
             rows = await self._dm.pods()
-        except Refused as refused:
-            raise _failed("Failed to retrieve pod information", refused) from refused
         return answers.pods(rows, self._agent.node, self._now)
 
     async def post_runtime_config(self, call: Call) -> Answer:
@@ -207,6 +196,12 @@ def _read(reader: Callable[[bytearray], _T], body: bytearray) -> _T:
         raise NotFit(answers.BAD_BODY, str(error)) from error
 
 
-def _failed(words: str, refused: Refused) -> Refused:
+@contextmanager
+def _failing(words: str) -> Iterator[None]:
     """What upstream says where it cannot do its work; a node of another owner is no such thing."""
-    return Failed(words, str(refused)) if refused.code in _SERVER_FAULTS else refused
+    try:
+        yield
+    except Refused as refused:
+        if refused.code in _SERVER_FAULTS:
+            raise Failed(words, str(refused)) from refused
+        raise
