@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -117,3 +117,17 @@ async def public_key(agent: Harness) -> str:
     """The agent's public key as PEM, which is all that a login by it shows."""
     key = serialization.load_der_public_key(await agent.service.edge.admission.login.public_key())
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+ON = {"configVersion": "1", "mode": "gthulhu", "kernelMode": True, "builtinIdle": True, "monitoringEnabled": True}
+OFF = {"configVersion": "2", "mode": "none"}
+
+
+async def apply_config(client: Client, config: Mapping[str, object]) -> Answered:
+    return await client.call("POST", "/api/v1/runtime-config", config)
+
+
+async def config_status(client: Client) -> dict[str, Any]:
+    data = (await client.call("GET", "/api/v1/runtime-config")).body["data"]
+    assert isinstance(data, dict)
+    return data

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gthulhu_agent.clock import Clock
 from gthulhu_agent.secrettext import SecretText
-from gthulhu_agent.tokens import Login, Ways
+from gthulhu_agent.tokens import Login, LoginRefused, TokenRequest, Ways
 from gthulhu_agent.tokens.limits import Limits
 from gthulhu_agent.tokens.signingkey import KeyPair, configured
 from gthulhu_agent.tokens.usedfile import UsedFile
@@ -109,3 +110,10 @@ def login(ways: Ways, *, time: Time | None = None, limits: Limits | None = None,
     """A login on :data:`NODE`."""
     clock = (time or Time()).clock
     return Login(node=NODE, ways=ways, key=pair, lifetime=3600, clock=clock, limits=limits, used=used)
+
+
+async def refused(one: Login, request: TokenRequest) -> LoginRefused:
+    """The refusal of a login that has to be refused."""
+    with pytest.raises(LoginRefused) as told:
+        await one.token(request)
+    return told.value

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import trustme
+from agent_harness import Harness
+from agent_program import PATIENCE, Program
 
 from gthulhu_agent.secrettext import SecretText
 
@@ -86,3 +93,59 @@ def write(path: Path, data: bytes) -> None:
     new.write_bytes(data)
     new.chmod(0o600)
     new.rename(path)
+
+
+@asynccontextmanager
+async def session(context: ssl.SSLContext | bool, **headers: str) -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as opened:
+        yield opened
+
+
+async def call(
+    agent: Harness,
+    context: ssl.SSLContext,
+    path: str,
+    method: str = "GET",
+    **more: Any,  # noqa: ANN401 - of aiohttp
+) -> tuple[int, dict[str, Any]]:
+    async with (
+        session(context) as opened,
+        opened.request(method, f"https://127.0.0.1:{agent.port}{path}", **more) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+def conditions(agent: Harness) -> dict[str, str]:
+    return {one.kind.value: one.message for one in agent.service.agent.conditions}
+
+
+REQUEST = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+async def almost_shaken(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: ssl.SSLContext
+) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+    """A handshake whose last words are not sent yet, with what comes in and what goes out."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = client.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    while True:
+        try:
+            one.do_handshake()
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65536))
+        else:
+            return one, incoming, outgoing
+
+
+def kinds(program: Program) -> set[str]:
+    state: Any = program.call("GET", "/v1/state")
+    return {one["type"] for one in state["conditions"]}
+
+
+def wait_for(wanted: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not wanted():
+        assert time.monotonic() < end
+        time.sleep(0.02)

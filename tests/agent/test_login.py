@@ -1,19 +1,14 @@
-"""Who gets a token, who does not and why; the tokens themselves; what is remembered and for how long."""
+"""Who gets a token, who does not and why; and the tokens themselves."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import errno
 import hashlib
 import hmac
 import json
 import os
-import tempfile
-import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
-from time import sleep
 from typing import Any, NoReturn
 
 import jwt
@@ -34,52 +29,23 @@ from login_world import (
     pair,
     private_pem,
     public_pem,
+    refused,
     rsa_key,
     spki_pem,
 )
 
 from gthulhu_agent.callers import Access, Caller, NoLogin
-from gthulhu_agent.clock import Clock
-from gthulhu_agent.disk import Disk
-from gthulhu_agent.errors import NotStored, UsageError
-from gthulhu_agent.secrettext import SecretText
+from gthulhu_agent.errors import UsageError
 from gthulhu_agent.tokens import (
     Login,
     LoginFault,
-    LoginRefused,
     TokenRequest,
     Ways,
     assertions,
     issuing,
-    signingkey,
-    usedfile,
 )
-from gthulhu_agent.tokens import published as publishing
 from gthulhu_agent.tokens.limits import Limits, Rate
-from gthulhu_agent.tokens.replay import Used
-from gthulhu_agent.tokens.signingkey import KeyPair
-from gthulhu_agent.tokens.usedfile import UsedFile
 from gthulhu_wire.refusals import Refusal
-
-
-@pytest.fixture
-def clients(tmp_path: Path) -> Path:
-    admit(tmp_path / "clients", "manager", ec_key())
-    admit(tmp_path / "clients", "rsa-client", rsa_key())
-    return tmp_path / "clients"
-
-
-@pytest.fixture
-async def manager_login(clients: Path) -> AsyncIterator[Login]:
-    one = login(Ways(clients=clients))
-    yield one
-    one.close()
-
-
-async def refused(one: Login, request: TokenRequest) -> LoginRefused:
-    with pytest.raises(LoginRefused) as told:
-        await one.token(request)
-    return told.value
 
 
 @pytest.mark.parametrize(("client", "key"), [("manager", ec_key()), ("rsa-client", rsa_key())])
@@ -178,63 +144,6 @@ def hmac_signed(content: dict[str, Any], secret: str) -> str:
 async def test_what_is_no_assertion_is_refused(manager_login: Login, text: str) -> None:
     answer = await refused(manager_login, TokenRequest(assertion=text))
     assert answer.why is LoginFault.BAD_ASSERTION
-
-
-async def test_an_assertion_is_good_for_one_login(manager_login: Login) -> None:
-    text = assertion(ec_key())
-    await manager_login.token(TokenRequest(assertion=text))
-    assert (await refused(manager_login, TokenRequest(assertion=text))).why is LoginFault.REPLAYED
-    await manager_login.token(TokenRequest(assertion=assertion(ec_key(), number="2")))
-
-
-async def test_of_two_logins_at_once_by_one_assertion_one_succeeds(manager_login: Login) -> None:
-    text = assertion(ec_key())
-    done = await asyncio.gather(
-        *(manager_login.token(TokenRequest(assertion=text)) for _ in range(8)), return_exceptions=True
-    )
-    assert sum(not isinstance(one, BaseException) for one in done) == 1
-    assert manager_login.tally.refused == {"replayed": 7}
-
-
-async def test_an_assertion_that_was_used_before_a_restart_is_refused_after_it(clients: Path) -> None:
-    text, time = assertion(ec_key()), Time()
-    first = login(Ways(clients=clients), time=time)
-    await first.token(TokenRequest(assertion=text))
-    first.close()
-    time.now += 5
-    second = login(Ways(clients=clients), time=time)
-    answer = await refused(second, TokenRequest(assertion=text))
-    assert "before this agent started" in str(answer)
-    second.close()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "signed", "taken"), [(3600, 0, True), (3600, -10, False), (-1e9, 0, True), (-1e9, -10, False)]
-)
-async def test_a_clock_that_is_set_right_after_the_start_changes_nothing(
-    clients: Path, wrong: float, signed: float, taken: bool
-) -> None:
-    """It had been ahead: all logins were refused for as long. It had been behind: those before the start were taken."""
-    wall, up = NOW - 5 + wrong, 0.0
-    one = Login(node=NODE, ways=Ways(clients=clients), key=pair, lifetime=60, clock=Clock(lambda: wall, lambda: up))
-    wall, up = NOW, 5.0
-    request = TokenRequest(assertion=assertion(ec_key(), now=NOW + signed))
-    if taken:
-        assert (await one.token(request)).expires_at == NOW + 60
-    else:
-        assert "before this agent started" in str(await refused(one, request))
-    one.close()
-
-
-async def test_an_assertion_is_remembered_as_long_as_it_would_be_taken(clients: Path) -> None:
-    time = Time()
-    one = login(Ways(clients=clients), time=time)
-    text = assertion(ec_key())
-    await one.token(TokenRequest(assertion=text))
-    for passed in (59.0, 89.9, 90.0, 91.0):
-        time.now = NOW + passed
-        assert (await refused(one, TokenRequest(assertion=text))).why in (LoginFault.REPLAYED, LoginFault.BAD_ASSERTION)
-    one.close()
 
 
 async def test_a_client_id_that_is_another_than_the_assertions_is_refused(manager_login: Login) -> None:
@@ -388,139 +297,6 @@ def test_no_text_makes_reading_a_token_fail(text: str) -> None:
     assert isinstance(issuing.verify(text, pair(), node=NODE, now=NOW), NoLogin)
 
 
-async def test_one_key_is_made_whoever_asks_for_it_and_the_event_loop_goes_on_meanwhile() -> None:
-    """A token that was shown while the first login made the key had another made, in the event loop's own thread."""
-    makers: list[threading.Thread] = []
-
-    def make() -> KeyPair:
-        makers.append(threading.current_thread())
-        sleep(0.05)
-        return pair()
-
-    one = Login(node=NODE, ways=Ways(public_key=True), key=make, lifetime=60)
-    await asyncio.gather(one.public_key(), one.verify("x"), one.verify("y"), one.public_key())
-    one.close()
-    assert len(makers) == 1
-    assert makers[0] is not threading.current_thread()
-
-
-def test_tokens_outlive_a_restart_because_their_key_is_kept(tmp_path: Path) -> None:
-    first = signingkey.own(tmp_path)
-    assert (tmp_path / signingkey.NAME).stat().st_mode & 0o777 == 0o600
-    assert signingkey.own(tmp_path).spki == first.spki
-    assert repr(first) == f"KeyPair({first.kid})"
-
-
-def test_a_key_that_was_cut_off_is_made_anew_and_kept(tmp_path: Path) -> None:
-    first = signingkey.own(tmp_path)
-    path = tmp_path / signingkey.NAME
-    path.write_bytes(path.read_bytes()[:500])
-    second = signingkey.own(tmp_path)
-    assert second.spki != first.spki
-    assert signingkey.own(tmp_path).spki == second.spki
-
-
-def test_a_key_that_cannot_be_read_for_a_moment_is_not_written_over(tmp_path: Path) -> None:
-    """With all descriptors in use a new key took the place of the one that every client's token was signed with."""
-
-    class Busy(Disk):
-        def reading(self, path: Path) -> NoReturn:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
-
-    first = signingkey.own(tmp_path)
-    assert signingkey.own(tmp_path, Busy()).spki != first.spki
-    assert signingkey.own(tmp_path).spki == first.spki
-
-
-class _Killed(BaseException):
-    """The process ends here."""
-
-
-class _Deadly(Disk):
-    """Ends the process at the nth thing that is asked of it."""
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps
-
-    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - whatever a Disk has
-        found = super().__getattribute__(name)
-        if callable(found) and not name.startswith("_"):
-            if self._left == 0:
-                raise _Killed
-            self._left -= 1
-        return found
-
-
-def test_a_process_that_is_killed_while_it_makes_the_key_leaves_none_or_a_whole_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signingkey, "BITS", 1024)  # it takes a tenth of the time
-    survived = 0
-    for steps in range(20):
-        folder = tmp_path / str(steps)
-        folder.mkdir()
-        try:
-            given = signingkey.own(folder, _Deadly(steps)).spki
-        except _Killed:
-            path = folder / signingkey.NAME
-            before = path.read_bytes() if path.exists() else None
-            again = signingkey.own(folder).spki
-            assert before in (None, path.read_bytes())
-            assert signingkey.own(folder).spki == again
-        else:
-            survived += 1
-            assert signingkey.own(folder).spki == given
-    assert 0 < survived < 20
-
-
-def test_a_key_that_cannot_be_stored_works_until_the_process_ends(tmp_path: Path) -> None:
-    class Full(Disk):
-        def write(self, _fd: int, _data: bytes) -> None:
-            raise OSError(28, "No space left on device")
-
-    assert signingkey.own(tmp_path, Full()).private.key_size == signingkey.BITS
-    assert not (tmp_path / signingkey.NAME).exists()
-    assert signingkey.own(tmp_path).spki == signingkey.own(tmp_path).spki  # what the full disk left is no hindrance
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "no unencrypted RSA private key"),
-        ("YOUR_PRIVATE_KEY_HERE", "no unencrypted RSA private key"),
-        (private_pem(ec_key()), "no unencrypted RSA private key"),
-        (public_pem(rsa_key()), "no unencrypted RSA private key"),
-        (private_pem(rsa_key(1024)), "1024 bits"),
-    ],
-)
-def test_a_configured_key_that_is_none_is_a_usage_error_that_does_not_show_it(text: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told) as refusal:
-        signingkey.configured(SecretText("token.rsa_private_key_pem", text=text))
-    secret = text[40:80]
-    assert not secret or secret not in str(refusal.value) + refusal.value.cure
-
-
-def test_x01_a_key_that_is_in_gthulhus_repositories_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only digests of those keys are here, so a key of the test's own stands for one of them."""
-    digest = next(iter(publishing._PUBLISHED))
-    assert len(digest) == 64
-    with monkeypatch.context() as patched:
-        patched.setitem(publishing._PUBLISHED, _fingerprint(), "the token key of a test")
-        with pytest.raises(UsageError, match="the token key of a test, which is public"):
-            signingkey.configured(SecretText("token.rsa_private_key_pem", text=private_pem(rsa_key())))
-    signingkey.configured(SecretText("token.rsa_private_key_pem", text=private_pem(rsa_key())))
-
-
-async def test_x01_a_client_with_such_a_key_is_refused(manager_login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(publishing._PUBLISHED, _fingerprint(), "the token key of a test")
-    answer = await refused(manager_login, TokenRequest(assertion=assertion(rsa_key(), "rsa-client")))
-    assert answer.why is LoginFault.BAD_ASSERTION
-
-
-def _fingerprint() -> str:
-    return hashlib.sha256(publishing.spki(rsa_key().public_key())).hexdigest()
-
-
 async def test_x11_too_many_logins_are_not_looked_at(clients: Path) -> None:
     time = Time()
     one = login(Ways(clients=clients), time=time, limits=Limits(by_peer=Rate(3, 1), in_all=Rate(5, 2)))
@@ -556,166 +332,3 @@ def test_one_network_of_ipv6_is_one_peer_and_memory_does_not_grow_with_peers() -
     for number in range(10_000):
         assert limits.allows(f"10.0.{number // 256}.{number % 256}", 0)
     assert len(limits._peers) <= 4096
-
-
-def test_numbers_are_forgotten_when_they_end_and_never_to_make_room() -> None:
-    used = Used(most=2)
-    assert used.take("a", "1", 10.0)
-    assert used.take("b", "1", 20.0)
-    assert used.full(9.0)
-    assert not used.take("a", "1", 10.0)
-    assert not used.full(10.0)
-    assert used.take("a", "1", 30.0)
-
-
-async def test_a_clock_that_is_set_back_makes_no_used_assertion_good_again(clients: Path) -> None:
-    time = Time()
-    one = login(Ways(clients=clients), time=time)
-    text = assertion(ec_key())
-    await one.token(TokenRequest(assertion=text))
-    time.now += 100
-    await one.token(TokenRequest(assertion=assertion(ec_key(), number="2", now=time.now)))
-    time.now -= 50
-    assert (await refused(one, TokenRequest(assertion=text))).why is LoginFault.REPLAYED
-    one.close()
-
-
-@pytest.mark.parametrize("ahead", [0, 5, 30])
-async def test_an_assertion_of_a_clock_that_is_ahead_is_good_for_one_login_also_after_a_restart(
-    clients: Path, tmp_path: Path, ahead: float
-) -> None:
-    """It was signed, by its clock, after the restart, and the new process knew nothing of its use."""
-    time, text = Time(), assertion(ec_key(), now=NOW + ahead)
-    first = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
-    await first.token(TokenRequest(assertion=text))
-    for passed in (0, 1, 29):
-        time.now = NOW + passed
-        again = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
-        answer = await refused(again, TokenRequest(assertion=text))
-        assert answer.why is (LoginFault.BAD_ASSERTION if passed > ahead else LoginFault.REPLAYED)
-        await again.token(TokenRequest(assertion=assertion(ec_key(), number=f"2{passed}", now=time.now)))
-        again.close()
-    first.close()
-
-
-async def test_which_assertions_were_used_is_lost_and_none_that_may_have_been_is_taken(
-    clients: Path, tmp_path: Path
-) -> None:
-    time, text = Time(), assertion(ec_key(), now=NOW + 30)
-    first = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
-    await first.token(TokenRequest(assertion=text))
-    first.close()
-    data = bytearray((tmp_path / usedfile.NAME).read_bytes())
-    data[20] ^= 1
-    (tmp_path / usedfile.NAME).write_bytes(data)
-    time.now += 1
-    again = login(Ways(clients=clients), time=time, used=UsedFile(tmp_path))
-    assert (await refused(again, TokenRequest(assertion=text))).why is LoginFault.BAD_ASSERTION
-    time.now += 31
-    await again.token(TokenRequest(assertion=assertion(ec_key(), number="2", now=time.now)))
-    again.close()
-
-
-async def test_no_token_is_given_where_it_cannot_be_kept_that_the_assertion_was_used(
-    clients: Path, tmp_path: Path
-) -> None:
-    class Full(Disk):
-        def sync(self, fd: int) -> None:
-            if full:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            super().sync(fd)
-
-    full = True
-    one = login(Ways(clients=clients), used=UsedFile(tmp_path, Full()))
-    answer = await refused(one, TokenRequest(assertion=assertion(ec_key())))
-    assert (answer.why, answer.code) == (LoginFault.NOT_STORED, Refusal.NOT_STORED)
-    assert (await refused(one, TokenRequest(assertion=assertion(ec_key())))).why is LoginFault.REPLAYED
-    full = False
-    await one.token(TokenRequest(assertion=assertion(ec_key(), number="2")))
-    one.close()
-    again = login(Ways(clients=clients), used=UsedFile(tmp_path))
-    for number in ("1", "2"):
-        answer = await refused(again, TokenRequest(assertion=assertion(ec_key(), number=number)))
-        assert answer.why is LoginFault.REPLAYED
-    again.close()
-
-
-class _Dying(Disk):
-    """Ends at a call, in the middle of it where it writes."""
-
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def _one(self) -> None:
-        self.calls -= 1
-        if self.calls < 0:
-            raise OSError(errno.EIO, "killed")
-
-    def create(self, path: Path) -> int:
-        self._one()
-        return super().create(path)
-
-    def append(self, path: Path) -> int:
-        self._one()
-        return super().append(path)
-
-    def write(self, fd: int, data: bytes) -> None:
-        try:
-            self._one()
-        except OSError:
-            super().write(fd, data[: len(data) // 2])
-            raise
-        super().write(fd, data)
-
-    def sync(self, fd: int) -> None:
-        self._one()
-        super().sync(fd)
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._one()
-        super().rename(source, target)
-
-
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(1, 5))
-def test_whatever_ends_the_process_what_was_kept_is_known(calls: list[int], ends_after: int) -> None:
-    """Processes that die one after the other, each in its n-th call: what one of them kept, all later ones know."""
-    with tempfile.TemporaryDirectory() as folder:
-        kept: set[str] = set()
-        for process, alive in enumerate(calls):
-            file = UsedFile(Path(folder), _Dying(alive))
-            used = Used(known=file.load())
-            assert kept <= {entry.digest for entry in used.entries()}
-            for number in range(10):
-                entry = used.take("manager", f"{process}-{number}", 10.0 + ends_after)
-                assert entry is not None
-                try:
-                    file.add(entry, used.entries())
-                except NotStored:
-                    break
-                kept.add(entry.digest)
-        assert kept <= {entry.digest for entry in UsedFile(Path(folder)).load()}
-
-
-def test_what_has_ended_does_not_fill_the_disk_and_is_not_forgotten_for_a_clock_that_is_set_back(
-    tmp_path: Path,
-) -> None:
-    file, used = UsedFile(tmp_path), Used()
-    for number in range(2000):
-        assert not used.full(float(number))
-        entry = used.take("manager", str(number), number + 90.0)
-        assert entry is not None
-        file.add(entry, used.entries())
-    assert len((tmp_path / usedfile.NAME).read_bytes().splitlines()) < 600
-    again = Used(known=UsedFile(tmp_path).load())
-    assert again.take("manager", "7", 97.0) is None
-    assert again.take("manager", "1999", 2089.0) is None
-    assert again.take("manager", "2000", 2090.0) is not None
-
-
-async def test_when_no_more_numbers_can_be_remembered_no_more_assertions_are_taken(
-    manager_login: Login, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(manager_login, "_used", Used(most=1))
-    await manager_login.token(TokenRequest(assertion=assertion(ec_key())))
-    answer = await refused(manager_login, TokenRequest(assertion=assertion(ec_key(), number="2")))
-    assert answer.why is LoginFault.TOO_MANY

@@ -1,22 +1,16 @@
-"""Runtime configurations: switched here, or forwarded to Gthulhu's daemon, and told as they are."""
+"""Runtime configurations: switched on and off here, kept over restarts and owners, and told as they are."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from unittest.mock import ANY
 
 import pytest
 from agent_harness import FakeKernel, FakeScanner, Harness, desired, running, settings, snapshot
 from agent_harness import intent as ours
-from aiohttp import web
-from decision_maker_client import Answered, Client, intent
+from decision_maker_client import OFF, ON, Client, apply_config, config_status, intent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,81 +20,13 @@ from gthulhu_agent.errors import NotStored
 from gthulhu_agent.legacy.runtime_config import BadConfig, RuntimeConfig, as_json, normal, of_json
 from gthulhu_agent.legacy.runtime_file import NAME, Damaged, Kept, RuntimeFile
 
-ON = {"configVersion": "1", "mode": "gthulhu", "kernelMode": True, "builtinIdle": True, "monitoringEnabled": True}
-OFF = {"configVersion": "2", "mode": "none"}
-
-
-async def _apply(client: Client, config: Mapping[str, object]) -> Answered:
-    return await client.call("POST", "/api/v1/runtime-config", config)
-
-
-async def _status(client: Client) -> dict[str, Any]:
-    data = (await client.call("GET", "/api/v1/runtime-config")).body["data"]
-    assert isinstance(data, dict)
-    return data
-
-
-@dataclass
-class GthulhuDaemon:
-    """Gthulhu's scheduler daemon: it keeps what is absent, as upstream's does."""
-
-    url: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    answers: int = 200
-    slow: bool = False
-    told: bytes | None = None
-    """What it answers in place of everything else."""
-
-    async def post(self, request: web.Request) -> web.Response:
-        """Apply."""
-        if self.told is not None:
-            return web.Response(body=self.told)
-        body = json.loads(await request.read())
-        self.bodies.append(body)
-        if self.answers == 200:
-            self.config |= body
-        return web.json_response({"success": self.answers == 200}, status=self.answers)
-
-    async def get(self, request: web.Request) -> web.StreamResponse:
-        """Tell, byte by byte while ``slow``."""
-        if self.told is not None:
-            return web.Response(body=self.told)
-        data = {**self.config, "applied": True, "appliedAt": "2026-01-01T00:00:00Z", "configAvailable": True}
-        answer = {"success": True, "data": {**data, "restartCount": 3}}
-        if not self.slow:
-            return web.json_response(answer, status=self.answers)
-        stream = web.StreamResponse()
-        await stream.prepare(request)
-        for byte in json.dumps(answer).encode():
-            await stream.write(bytes((byte,)))
-            await asyncio.sleep(0)
-        return stream
-
-
-@asynccontextmanager
-async def daemon() -> AsyncIterator[GthulhuDaemon]:
-    """A daemon on loopback."""
-    one, app = GthulhuDaemon(), web.Application()
-    app.router.add_post("/api/v1/runtime-config", one.post)
-    app.router.add_get("/api/v1/status", one.get)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield one
-    finally:
-        await runner.cleanup()
-
 
 async def test_mode_none_puts_everything_back_until_gthulhu_is_set(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         client = Client(agent)
         await agent.put(desired(1, ours()))
         await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
-        assert (await _apply(client, OFF)).status == 200
+        assert (await apply_config(client, OFF)).status == 200
         assert agent.kernel.reverts == 1
         status, ready = await agent.get("/v1/ready")
         assert (status, [reason["type"] for reason in ready["reasons"]]) == (503, ["SwitchedOff"])
@@ -108,7 +34,7 @@ async def test_mode_none_puts_everything_back_until_gthulhu_is_set(tmp_path: Pat
         wishes = len(agent.kernel.wishes)
         await agent.next_pass()
         assert len(agent.kernel.wishes) == wishes
-        assert (await _apply(client, {**ON, "configVersion": "3"})).status == 200
+        assert (await apply_config(client, {**ON, "configVersion": "3"})).status == 200
         await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
         assert (await agent.get("/v1/ready"))[0] == 200
 
@@ -116,13 +42,13 @@ async def test_mode_none_puts_everything_back_until_gthulhu_is_set(tmp_path: Pat
 async def test_mode_none_outlives_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         await agent.put(desired(1, ours()))
-        await _apply(Client(agent), OFF)
+        await apply_config(Client(agent), OFF)
     async with running(tmp_path) as agent:
         await agent.next_pass()
         assert agent.kernel.wishes == []
-        status = await _status(Client(agent))
+        status = await config_status(Client(agent))
         assert (status["configVersion"], status["mode"], status["applied"]) == ("2", "none", True)
-        await _apply(Client(agent), {**ON, "configVersion": "3"})
+        await apply_config(Client(agent), {**ON, "configVersion": "3"})
         await agent.next_pass()
         assert agent.kernel.enforced == {"web"}
 
@@ -132,12 +58,12 @@ async def test_resume_ends_what_a_client_switched_off(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         client = Client(agent)
         await agent.put(desired(1, ours()))
-        await _apply(client, OFF)
+        await apply_config(client, OFF)
         await agent.post("/v1/revert")
         await agent.post("/v1/resume")
         await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
         assert (await agent.get("/v1/ready"))[0] == 200
-        assert (await _status(client))["configAvailable"] is False
+        assert (await config_status(client))["configAvailable"] is False
     async with running(tmp_path) as agent:
         await agent.next_pass()
         assert agent.kernel.enforced == {"web"}
@@ -151,10 +77,10 @@ async def test_resume_that_cannot_be_remembered_changes_nothing(tmp_path: Path) 
             super().remove(path)
 
     async with running(tmp_path, disk=Stuck()) as agent:
-        await _apply(Client(agent), OFF)
+        await apply_config(Client(agent), OFF)
         status, refusal = await agent.post("/v1/resume")
         assert (status, refusal["code"]) == (507, "not-stored")
-        assert (await _status(Client(agent)))["applied"] is True
+        assert (await config_status(Client(agent)))["applied"] is True
         assert (await agent.get("/v1/ready"))[0] == 503
 
 
@@ -173,7 +99,7 @@ def test_resume_without_a_running_agent_ends_it_too(tmp_path: Path) -> None:
 async def test_intents_say_why_nothing_is_enforced(tmp_path: Path, how: str) -> None:
     async with running(tmp_path) as agent:
         await agent.put(desired(1, ours()))
-        await (_apply(Client(agent), OFF) if how == "off" else agent.post("/v1/revert"))
+        await (apply_config(Client(agent), OFF) if how == "off" else agent.post("/v1/revert"))
         (row,) = (await agent.get("/v1/state"))[1]["intents"]
         (told,) = [one for one in row["refused"] if one["what"] == "enforcement"]
         assert ("mode none" in told["why"], "resume" in told["cure"]) == (how == "off", True)
@@ -182,7 +108,10 @@ async def test_intents_say_why_nothing_is_enforced(tmp_path: Path, how: str) -> 
 
 
 async def _sent(agent: Harness) -> dict[str, int]:
-    return {"intents": (await Client(agent).send(intent())).status, "off": (await _apply(Client(agent), OFF)).status}
+    return {
+        "intents": (await Client(agent).send(intent())).status,
+        "off": (await apply_config(Client(agent), OFF)).status,
+    }
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -194,10 +123,10 @@ async def test_what_a_client_switched_off_is_enforced_again_when_another_owner_t
         if held:
             assert await _sent(agent) == {"intents": 200, "off": 200}
         else:
-            await _apply(Client(agent), OFF)
+            await apply_config(Client(agent), OFF)
         assert (await agent.put(desired(5, ours()), query="?adopt=true"))[0] == 200
         await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
-        assert (await _status(Client(agent)))["configAvailable"] is False
+        assert (await config_status(Client(agent)))["configAvailable"] is False
     async with running(tmp_path) as agent:
         await agent.next_pass()
         assert agent.kernel.enforced == {"web"}
@@ -220,7 +149,7 @@ async def test_what_stayed_on_the_disk_is_void_for_the_new_owner(tmp_path: Path)
     async with running(tmp_path) as agent:
         await agent.next_pass()
         assert agent.kernel.enforced == {"web"}
-        assert (await _status(Client(agent)))["configAvailable"] is False
+        assert (await config_status(Client(agent)))["configAvailable"] is False
 
 
 async def test_a_configuration_that_comes_while_the_node_is_taken_is_void(tmp_path: Path) -> None:
@@ -234,33 +163,33 @@ async def test_a_configuration_that_comes_while_the_node_is_taken_is_void(tmp_pa
     reached, goes_on = threading.Event(), threading.Event()
     async with running(tmp_path, disk=Slow()) as agent:
         await Client(agent).send(intent())
-        off = asyncio.create_task(_apply(Client(agent), OFF))
+        off = asyncio.create_task(apply_config(Client(agent), OFF))
         await asyncio.to_thread(reached.wait)
         put = asyncio.create_task(agent.put(desired(5, ours()), query="?adopt=true"))
         await agent.until("/v1/digest", lambda held: held["owner"] != "legacy")
         goes_on.set()
         assert ((await off).status, (await put)[0]) == (400, 200)
         await agent.until("/v1/state", lambda state: state["intents"][0]["enforcedSince"])
-        assert (await _status(Client(agent)))["configAvailable"] is False
+        assert (await config_status(Client(agent)))["configAvailable"] is False
     assert RuntimeFile(tmp_path / "state").load() is None
 
 
 async def test_a_client_that_adopts_keeps_what_it_set(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         await agent.put(desired(1, ours()))
-        await _apply(Client(agent), OFF)
+        await apply_config(Client(agent), OFF)
         assert (await Client(agent).send(intent(), query="?adopt=true")).status == 200
-        assert (await _status(Client(agent)))["mode"] == "none"
+        assert (await config_status(Client(agent)))["mode"] == "none"
         assert (await agent.get("/v1/ready"))[0] == 503
 
 
 async def test_what_was_reverted_is_not_told_as_applied(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         client = Client(agent)
-        await _apply(client, ON)
-        assert (await _status(client))["applied"] is True
+        await apply_config(client, ON)
+        assert (await config_status(client))["applied"] is True
         await agent.post("/v1/revert")
-        status = await _status(client)
+        status = await config_status(client)
         assert status["applied"] is False
         assert "reverted" in status["lastError"] or "put back" in status["lastError"]
 
@@ -272,8 +201,8 @@ async def test_what_the_kernel_keeps_is_told(tmp_path: Path) -> None:
 
     async with running(tmp_path, kernel=Stubborn()) as agent:
         client = Client(agent)
-        assert (await _apply(client, OFF)).status == 200
-        status = await _status(client)
+        assert (await apply_config(client, OFF)).status == 200
+        status = await config_status(client)
         assert (status["applied"], status["mode"]) == (False, "none")
         assert "could be put back" in status["lastError"]
 
@@ -290,136 +219,27 @@ async def test_what_the_kernel_kept_is_put_back_when_a_client_says_it_again(tmp_
 
     async with running(tmp_path, kernel=Reluctant()) as agent:
         client = Client(agent)
-        await _apply(client, OFF)
-        assert (await _status(client))["applied"] is False
-        await _apply(client, OFF)
-        assert (await _status(client))["applied"] is True
+        await apply_config(client, OFF)
+        assert (await config_status(client))["applied"] is False
+        await apply_config(client, OFF)
+        assert (await config_status(client))["applied"] is True
 
 
 async def test_w20_flags_can_be_switched_off(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         client = Client(agent)
-        await _apply(client, ON)
-        await _apply(client, {**ON, "configVersion": "2", "kernelMode": False, "builtinIdle": False})
-        status = await _status(client)
+        await apply_config(client, ON)
+        await apply_config(client, {**ON, "configVersion": "2", "kernelMode": False, "builtinIdle": False})
+        status = await config_status(client)
     assert (status["kernelMode"], status["builtinIdle"], status["monitoringEnabled"]) == (False, False, True)
-
-
-async def test_w20_flags_are_sent_on_as_false(tmp_path: Path) -> None:
-    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
-        client = Client(agent)
-        await _apply(client, ON)
-        assert (await _status(client))["kernelMode"] is True
-        await _apply(client, {"configVersion": "2", "mode": "scx", "schedulerName": "scx_rusty"})
-        status = await _status(client)
-    assert {
-        key: gthulhu.bodies[1][key] for key in ("kernelMode", "maxTimeWatchdog", "earlyProcessing", "builtinIdle")
-    } == {
-        "kernelMode": False,
-        "maxTimeWatchdog": False,
-        "earlyProcessing": False,
-        "builtinIdle": False,
-    }
-    assert (status["kernelMode"], status["mode"], status["restartCount"]) == (False, "scx", 3)
-
-
-async def test_a_daemon_is_asked_and_never_spoken_for(tmp_path: Path) -> None:
-    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
-        client = Client(agent)
-        await _apply(client, ON)
-        gthulhu.config["mode"] = "simple"
-        assert (await _status(client))["mode"] == "simple"
-        gthulhu.answers = 500
-        status = await _status(client)
-        assert (status["applied"], status["mode"]) == (False, "gthulhu")
-        assert "500" in status["lastError"]
-        refused = await _apply(client, {**ON, "configVersion": "9"})
-        assert (refused.status, refused.body["error"]) == (400, "Failed to apply runtime config")
-        assert (await _status(client))["configVersion"] == "1"
-
-
-async def test_a_daemon_whose_answer_comes_in_pieces_is_heard_out(tmp_path: Path) -> None:
-    """Only what had arrived by then was read, and a working daemon was said to answer no status."""
-    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
-        client = Client(agent)
-        await _apply(client, ON)
-        gthulhu.slow = True
-        status = await _status(client)
-        assert (status["applied"], status["mode"]) == (True, "gthulhu")
-
-
-GARBAGE = [
-    b"",
-    b"null",
-    b"[]",
-    b'"yes"',
-    b"\xff\xfe",
-    b'{"success":true',
-    b"[" * 60_000,
-    b'{"a":' * 12_000,
-    b'{"success":1,"data":{}}',
-    b'{"success":null,"data":null}',
-    b'{"success":false,"error":"no"}',
-]
-NO_STATUS = [
-    *GARBAGE,
-    b'{"success":true}',
-    b'{"success":true,"data":[]}',
-    b'{"success":true,"data":{"restartCount":1e999}}',
-    b'{"success":true,"data":{"restartCount":Infinity}}',
-    b'{"success":true,"data":{"restartCount":"3"}}',
-    b'{"success":true,"data":{"configVersion":' + b"[" * 400 + b"]" * 400 + b"}}",
-    b'{"success":true,"data":{"configAvailable":true,"mode":' + b"[" * 900 + b"]" * 900 + b"}}",
-    b'{"success":true,"data":{"configAvailable":true,"sliceNsMin":' + b"9" * 5000 + b"}}",
-]
-
-
-@pytest.mark.parametrize("told", GARBAGE)
-async def test_a_daemon_that_answers_garbage_applied_nothing(tmp_path: Path, told: bytes) -> None:
-    """Whatever came with status 200 was success."""
-    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
-        client, gthulhu.told = Client(agent), told
-        refused = await _apply(client, ON)
-        assert (refused.status, refused.body["error"]) == (400, "Failed to apply runtime config")
-        assert (await _status(client))["configAvailable"] is False
-
-
-@pytest.mark.parametrize("told", NO_STATUS)
-async def test_a_daemon_that_tells_garbage_is_told_as_an_error(tmp_path: Path, told: bytes) -> None:
-    """A field that was nested deeply or endless made it a fault of the agent."""
-    async with daemon() as gthulhu, running(tmp_path, daemon_endpoint=gthulhu.url) as agent:
-        client = Client(agent)
-        await _apply(client, ON)
-        gthulhu.told = told
-        status = await _status(client)
-        assert (status["applied"], status["mode"]) == (False, "gthulhu")
-        assert gthulhu.url in status["lastError"]
-
-
-async def test_a_daemon_that_is_not_there_is_told(tmp_path: Path) -> None:
-    async with running(tmp_path, daemon_endpoint="http://127.0.0.1:1") as agent:
-        client = Client(agent)
-        assert (await _apply(client, ON)).status == 400
-        status = await _status(client)
-        assert (status["applied"], status["configAvailable"]) == (False, False)
-        assert "cannot be reached" in status["lastError"]
-
-
-@pytest.mark.parametrize("mode", ["simple", "scx"])
-async def test_other_schedulers_need_a_daemon(tmp_path: Path, mode: str) -> None:
-    async with running(tmp_path) as agent:
-        client = Client(agent)
-        config = {"configVersion": "1", "mode": mode, "schedulerName": "scx_rusty"}
-        assert (await _apply(client, config)).status == 400
-        assert (await _status(client))["configAvailable"] is False
 
 
 async def test_one_version_with_other_content_is_another_configuration(tmp_path: Path) -> None:
     async with running(tmp_path, scanner=FakeScanner(snapshot("uid-1"))) as agent:
         client = Client(agent)
-        await _apply(client, ON)
-        await _apply(client, {**ON, "kernelMode": False})
-        assert (await _status(client))["kernelMode"] is False
+        await apply_config(client, ON)
+        await apply_config(client, {**ON, "kernelMode": False})
+        assert (await config_status(client))["kernelMode"] is False
 
 
 @pytest.mark.parametrize(
@@ -503,11 +323,11 @@ async def test_a_configuration_that_was_lost_is_told(tmp_path: Path) -> None:
     (tmp_path / "state" / NAME).write_bytes(b"damaged")
     async with running(tmp_path) as agent:
         client = Client(agent)
-        status = await _status(client)
+        status = await config_status(client)
         assert (status["applied"], status["configAvailable"]) == (False, False)
         assert "lost" in status["lastError"]
-        await _apply(client, ON)
-        assert "lastError" not in await _status(client)
+        await apply_config(client, ON)
+        assert "lastError" not in await config_status(client)
 
 
 def test_what_cannot_be_written_leaves_the_former(tmp_path: Path) -> None:
