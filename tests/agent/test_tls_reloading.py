@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 import trustme
 from agent_harness import desired, intent, running
-from agent_program import run, serving
+from agent_program import UnixHTTPConnection, run, serving
 from hypothesis import given
 from hypothesis import settings as few
 from hypothesis import strategies as st
@@ -233,4 +233,24 @@ def test_sighup_takes_new_files_and_ends_nothing(tmp_path: Path, own: Authority)
         own.renew()
         program.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "CertificateStale" not in kinds(program))
+        assert program.stop()[0] == 0
+
+
+def test_a_connection_without_tls_was_closed_when_certificates_changed(tmp_path: Path, own: Authority) -> None:
+    arguments = ("--tls-cert-pem", str(own.certificate), "--tls-key-pem", str(own.key))
+    with serving(tmp_path, *arguments, "--listen", f"127.0.0.1:0 unix:{tmp_path}/api.sock") as program:
+        standing = UnixHTTPConnection(program.path)
+        standing.request("GET", "/v1/health")
+        standing.getresponse().read()
+        opened = standing.sock
+        write(own.key, b"broken")
+        program.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "CertificateStale" in kinds(program))
+        own.renew()
+        program.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "CertificateStale" not in kinds(program))
+        standing.request("GET", "/v1/health")
+        assert standing.getresponse().status == 200
+        assert standing.sock is opened
+        standing.close()
         assert program.stop()[0] == 0

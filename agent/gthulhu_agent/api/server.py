@@ -148,9 +148,11 @@ class ApiServer:
         """Close each connection, after the request that runs on it: the next one begins with a handshake.
 
         A handshake that runs would end by what held when it began, and its connection would stay: it is given up.
+        What never shook hands, on a Unix socket as a rule, goes on.
         """
-        if self._handshakes is not None:
-            self._handshakes.stop()
+        if self._handshakes is None:
+            return
+        self._handshakes.stop()
         for connection in self._server.connections:
             self._serving.end(connection)
 
